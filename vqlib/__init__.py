@@ -1,0 +1,32 @@
+"""vqlib: vector quantization, VQ-VAE and PixelCNN in Keras 3, small enough to read in one sitting."""
+
+from vqlib._quiet import tensorflow  # noqa: F401, I001, first: TensorFlow starts with pages of messages
+from vqlib import metrics, plots
+from vqlib._version import __version__
+from vqlib.autoencoder import VQVAE
+from vqlib.checkpoints import load_card, load_pretrained
+from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
+from vqlib.exercises import check
+from vqlib.pixelcnn import PixelCNN
+from vqlib.quantizers import VectorQuantizer
+from vqlib.runs import Resumable, keep_run, profile
+from vqlib.sampling import sample
+
+__all__ = [
+    "VQVAE",
+    "Dataset",
+    "DatasetNotFoundError",
+    "PixelCNN",
+    "Resumable",
+    "VectorQuantizer",
+    "__version__",
+    "check",
+    "keep_run",
+    "load_card",
+    "load_dataset",
+    "load_pretrained",
+    "metrics",
+    "plots",
+    "profile",
+    "sample",
+]

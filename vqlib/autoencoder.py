@@ -1,0 +1,200 @@
+"""VQVAE: a convolutional encoder, a quantizer, and a decoder that mirrors the encoder."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from vqlib._checks import check_codes, check_images, check_positive_integer
+from vqlib.quantizers import VectorQuantizer
+
+IMAGES_PER_BATCH = 1024  # in encode and decode
+
+
+def build_encoder(image_shape, embedding_dim, filters=(32, 64), strides=2):
+    """Return the encoder, (B, H, W, C) -> (B, H / s, W / s, D), s the product of the strides.
+
+    One strided 3 x 3 convolution with a ReLU for each entry of `filters`, then a 1 x 1 convolution to D channels.
+    """
+    images = keras.Input(image_shape, name="images")
+    x = images
+    for width, stride in zip(filters, strides_of(filters, strides), strict=True):
+        x = layers.Conv2D(width, 3, strides=stride, padding="same", activation="relu")(x)
+    z = layers.Conv2D(embedding_dim, 1, dtype="float32", name="to_embedding")(x)  # float32 also in mixed precision
+    return keras.Model(images, z, name="encoder")
+
+
+def build_decoder(code_shape, embedding_dim, channels, filters=(32, 64), strides=2):
+    """Return the decoder, (B, h, w, D) -> (B, H, W, C): the strided layers transposed, then 3 x 3 to C channels."""
+    z_q = keras.Input((*code_shape, embedding_dim), name="quantized")
+    x = z_q
+    stages = list(zip(filters, strides_of(filters, strides), strict=True))
+    for width, stride in reversed(stages):
+        x = layers.Conv2DTranspose(width, 3, strides=stride, padding="same", activation="relu")(x)
+    images = layers.Conv2DTranspose(channels, 3, padding="same", dtype="float32", name="to_pixels")(x)
+    return keras.Model(z_q, images, name="decoder")
+
+
+def strides_of(filters, strides):
+    """Return one stride for each entry of `filters`."""
+    return (strides,) * len(filters) if isinstance(strides, int) else tuple(strides)
+
+
+@keras.saving.register_keras_serializable("vqlib")
+class VQVAE(keras.Model):
+    """A vector-quantized variational autoencoder (van den Oord, Vinyals and Kavukcuoglu 2017).
+
+    Trained by ``compile(optimizer)`` and ``fit(images)``, without targets. The loss is the paper's equation 3 with a
+    Gaussian decoder: ``reconstruction_loss``, the mean squared error over `data_variance`, plus the quantizer's
+    ``codebook_loss`` and ``commitment_loss``. All are metrics, over the dataset.
+
+    With the defaults, images (B, 28, 28, 1) become z (B, 7, 7, 16), codes (B, 7, 7), and images again; 48,913
+    parameters at K = 64, as in the Keras example of 2021.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (H, W, C); H and W divisible by the product of the strides.
+    num_embeddings, embedding_dim : int
+        K and D of the codebook. Leave them out when `quantizer` is given.
+    beta : float
+        Weight of the commitment loss.
+    filters : sequence of int
+        Channels of each strided layer of the encoder; the decoder's are the same, reversed.
+    strides : int or sequence of int
+        The stride of each of these layers.
+    data_variance : float
+        Variance of the training pixels, on the scale of the images; ``data.variance`` of :func:`vqlib.load_dataset`.
+    quantizer : keras.layers.Layer, optional
+        In place of the classic :class:`VectorQuantizer`: any layer (..., D) -> (..., D) with ``encode``, ``decode``,
+        ``num_embeddings`` and ``embedding_dim``, which adds its losses itself.
+    """
+
+    def __init__(
+        self,
+        image_shape=(28, 28, 1),
+        num_embeddings=None,
+        embedding_dim=None,
+        beta=0.25,
+        filters=(32, 64),
+        strides=2,
+        data_variance=1.0,
+        quantizer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if quantizer is None:
+            quantizer = VectorQuantizer(
+                128 if num_embeddings is None else num_embeddings, 16 if embedding_dim is None else embedding_dim, beta
+            )
+        elif (num_embeddings, embedding_dim) != (None, None):
+            raise ValueError("Give either quantizer, or num_embeddings and embedding_dim: the quantizer has its own.")
+        if len(image_shape) != 3:
+            raise ValueError(f"image_shape must be (height, width, channels), but {tuple(image_shape)} was given.")
+        for size in (*image_shape, *filters, *strides_of(filters, strides)):
+            check_positive_integer("Each entry of image_shape, filters and strides", size)
+        if not data_variance > 0:
+            raise ValueError(f"data_variance must be above 0, but {data_variance!r} was given.")
+        stride = int(np.prod(strides_of(filters, strides)))
+        if image_shape[0] % stride or image_shape[1] % stride:
+            raise ValueError(
+                f"Height and width must be divisible by {stride}, the product of the strides, "
+                f"but image_shape is {tuple(image_shape)}. Pad or crop the images, or change the strides."
+            )
+        self.image_shape = tuple(image_shape)
+        self.code_shape = (image_shape[0] // stride, image_shape[1] // stride)
+        self.filters = tuple(filters)
+        self.strides = strides if isinstance(strides, int) else tuple(strides)
+        self.data_variance = float(data_variance)
+        self.encoder = build_encoder(self.image_shape, quantizer.embedding_dim, self.filters, self.strides)
+        self.quantizer = quantizer
+        self.decoder = build_decoder(
+            self.code_shape, quantizer.embedding_dim, image_shape[2], self.filters, self.strides
+        )
+        self.reconstruction_loss = keras.metrics.Mean(name="reconstruction_loss")
+        self.quantizer.build((None, *self.code_shape, quantizer.embedding_dim))
+        self.built = True
+
+    @property
+    def num_embeddings(self):
+        """K, the number of codes."""
+        return self.quantizer.num_embeddings
+
+    @property
+    def embedding_dim(self):
+        """D, the length of a codebook entry."""
+        return self.quantizer.embedding_dim
+
+    def call(self, images):
+        """Reconstruct: (B, H, W, C) -> (B, H, W, C)."""
+        return self.decoder(self.quantizer(self.encoder(images)))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return the loss of a batch: reconstruction, plus what the quantizer added; the images are the targets."""
+        squared_error = ops.mean((ops.cast(x, "float32") - y_pred) ** 2)
+        reconstruction_loss = squared_error / self.data_variance
+        self.reconstruction_loss.update_state(reconstruction_loss, sample_weight=ops.shape(x)[0])
+        return reconstruction_loss + sum(self.losses)
+
+    def fit(self, x=None, *args, **kwargs):
+        """Train on images, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is."""
+        self._check(x, "images to train on")
+        validation_data = kwargs.get("validation_data")
+        self._check(validation_data, "images to validate on")
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """Evaluate on images, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
+        self._check(x, "images to evaluate")
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """Reconstruct images in batches, see ``keras.Model.predict``: (N, H, W, C) -> (N, H, W, C), NumPy."""
+        self._check(x, "images to reconstruct")
+        return super().predict(x, *args, **kwargs)
+
+    def encode(self, images):
+        """Return the codes of images, batch by batch: (N, H, W, C) in [-0.5, 0.5] -> (N, h, w) int32, NumPy."""
+        check_images(images, self.image_shape)
+        if len(images) == 0:
+            return np.zeros((0, *self.code_shape), "int32")
+        return np.concatenate(
+            [ops.convert_to_numpy(self.quantizer.encode(self.encoder(batch))) for batch in _batches(images)]
+        )
+
+    def decode(self, codes):
+        """Return the images that codes stand for, batch by batch: (N, h, w) int -> (N, H, W, C) float32, NumPy."""
+        codes = check_codes(codes, self.num_embeddings, self.code_shape)
+        if len(codes) == 0:
+            return np.zeros((0, *self.image_shape), "float32")
+        return np.concatenate(
+            [ops.convert_to_numpy(self.decoder(self.quantizer.decode(batch))) for batch in _batches(codes)]
+        )
+
+    def initialize_codebook(self, images, seed=0):
+        """Start the codebook from k-means over the encoder's outputs for `images` (a few hundred do)."""
+        check_images(images, self.image_shape)
+        self.quantizer.initialize(self.encoder(images), seed=seed)
+
+    def get_config(self):
+        """Return the arguments that make this model anew."""
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "filters": self.filters,
+            "strides": self.strides,
+            "data_variance": self.data_variance,
+            "quantizer": keras.saving.serialize_keras_object(self.quantizer),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Make a model from :meth:`get_config`'s answer."""
+        return cls(**{**config, "quantizer": keras.saving.deserialize_keras_object(config["quantizer"])})
+
+    def _check(self, images, name):
+        if isinstance(images, np.ndarray):
+            check_images(images, self.image_shape, name)
+
+
+def _batches(array):
+    return (array[i : i + IMAGES_PER_BATCH] for i in range(0, len(array), IMAGES_PER_BATCH))

@@ -1,0 +1,156 @@
+"""Trained weights, shipped with the package, each with a card that says how they were made."""
+
+import datetime
+import hashlib
+import json
+import pathlib
+import platform
+
+import keras
+import numpy as np
+
+from vqlib.autoencoder import VQVAE
+from vqlib.pixelcnn import PixelCNN
+
+FOLDER = pathlib.Path(__file__).parent
+MODELS = {"VQVAE": VQVAE, "PixelCNN": PixelCNN}
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing, damaged, or does not belong to what it is loaded with."""
+
+
+def load_pretrained(name="mnist", folder=FOLDER):
+    """Load shipped models: no network, no training, a few seconds.
+
+    Parameters
+    ----------
+    name : str
+        "mnist" gives a pair, (VQVAE, PixelCNN), the second trained on the codes of the first; "mnist-vqvae" and
+        "mnist-prior" give one of them. :func:`names` lists all.
+    folder : path, optional
+        Where the weights and cards lie; the package's own by default.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such checkpoint, its file is not the one that the card was written for, the weights do not fit
+        the architecture, or the prior was trained on another model's codes.
+    """
+    if f"{name}-vqvae" not in names(folder):
+        return _load(name, folder)
+    model, prior = _load(f"{name}-vqvae", folder), _load(f"{name}-prior", folder)
+    tokenizer, trained_on = (
+        load_card(f"{name}-vqvae", folder)["sha256"],
+        load_card(f"{name}-prior", folder)["tokenizer"],
+    )
+    if tokenizer != trained_on:
+        raise CheckpointError(
+            f"The prior {name}-prior was trained on the codes of another model than {name}-vqvae as it is now: "
+            "train it again (chapter 5, full profile)."
+        )
+    return model, prior
+
+
+def load_card(name, folder=FOLDER):
+    """Return the card of a checkpoint: a dict with the dataset, seed, epochs, versions, minutes and test metrics."""
+    path = pathlib.Path(folder) / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(names(folder)) or "none"
+        raise CheckpointError(f"There is no checkpoint {name!r} in {folder}. Known: {known}.")
+    return json.loads(path.read_text())
+
+
+def names(folder=FOLDER):
+    """Return the names of all checkpoints in a folder, sorted."""
+    return sorted(path.stem for path in pathlib.Path(folder).glob("*.json"))
+
+
+def save(model, name, *, data, seed, epochs, minutes, metrics, folder=FOLDER, **more):
+    """Write a model's weights and its card.
+
+    Parameters
+    ----------
+    model : VQVAE or PixelCNN
+    name : str
+    data : Dataset
+        What it was trained on; its name and hash go into the card.
+    seed, epochs : int
+    minutes : float
+        Wall-clock time of the training.
+    metrics : dict of str to float
+        Measured on the test images.
+    folder : path, optional
+    more : JSON values
+        Further entries of the card.
+    """
+    folder = pathlib.Path(folder)
+    weights = folder / f"{name}.weights.h5"
+    untrained = type(model).from_config(model.get_config())  # without an optimizer, whose state would triple the file
+    untrained.set_weights(model.get_weights())
+    untrained.save_weights(weights)
+    card = {
+        "name": name,
+        "model": type(model).__name__,
+        "config": model.get_config(),
+        "sha256": _sha256(weights),
+        "dataset": {"name": data.name, "sha256": data.sha256, "training_images": len(data.x_train)},
+        "seed": seed,
+        "epochs": epochs,
+        "minutes": round(minutes, 1),
+        "metrics": metrics,
+        "parameters": model.count_params(),
+        "versions": versions(),
+        "device": device(),
+        "date": datetime.date.today().isoformat(),
+        **more,
+    }
+    (folder / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def versions():
+    """Return the versions that a result depends on, a dict."""
+    import tensorflow as tf
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def device():
+    """Return in words what TensorFlow computes on: the names of the GPUs, or the processor."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return f"CPU ({platform.machine()})"
+    return ", ".join(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus)
+
+
+def _load(name, folder):
+    """Load one model, checking its file against its card."""
+    card = load_card(name, folder)
+    weights = pathlib.Path(folder) / f"{name}.weights.h5"
+    if not weights.is_file():
+        raise CheckpointError(f"{weights} is missing, although its card is there. Install the package again.")
+    found = _sha256(weights)
+    if found != card["sha256"]:
+        raise CheckpointError(
+            f"{weights} is not the file that its card describes: its sha256 is {found[:12]}..., "
+            f"the card says {card['sha256'][:12]}... It is damaged or was exchanged; install the package again."
+        )
+    model = MODELS[card["model"]].from_config(card["config"])
+    try:
+        model.load_weights(weights)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{weights} holds the weights of another architecture than {name}'s card: {error}"
+        ) from error
+    return model
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,48 @@
+"""Checks for the exercises: they say what is wrong without giving the answer away."""
+
+import numpy as np
+
+
+def check(attempt, *cases, tolerance=1e-5):
+    """Try a function on cases, print what came out, and return whether all of it was right.
+
+    Parameters
+    ----------
+    attempt : callable
+        The reader's function. A blank, one that returns None or ``...``, is told apart from a wrong answer.
+    cases : tuples ``(arguments, expected)`` or ``(arguments, expected, hint)``
+        `arguments` is a tuple. Numbers and arrays are compared within `tolerance`, relative and absolute; integers
+        and shapes exactly. The hint is shown when this case fails.
+    tolerance : float
+
+    Returns
+    -------
+    bool
+    """
+    for arguments, expected, *hint in cases:
+        answer = attempt(*arguments)
+        if answer is None or answer is ...:
+            print(f"{attempt.__name__}: nothing returned yet. Fill in the blank and run this cell again.")
+            return False
+        wrong = _difference(answer, expected, tolerance)
+        if wrong:
+            print(f"{attempt.__name__}: not yet. {wrong}", *(f"Hint: {text}" for text in hint))
+            return False
+    print(f"{attempt.__name__}: all {len(cases)} checks pass.")
+    return True
+
+
+def _difference(answer, expected, tolerance):
+    """Return in words how an answer differs from what is expected; an empty string when it does not."""
+    answer, expected = np.asarray(answer), np.asarray(expected)
+    if answer.shape != expected.shape:
+        return f"The shape is {answer.shape}, but {expected.shape} is expected."
+    exact = expected.dtype.kind in "iub"
+    if exact and answer.dtype.kind not in "iub":
+        return f"The answer is {answer.dtype}, but {expected.dtype} is expected."
+    right = answer == expected if exact else np.isclose(answer, expected, rtol=tolerance, atol=tolerance)
+    if np.all(right):
+        return ""
+    if answer.ndim == 0:
+        return f"The answer is {answer}, which is not right."
+    return f"{np.count_nonzero(~right)} of {right.size} entries are not right."

@@ -1,0 +1,102 @@
+"""What is measured: how many codes are in use, how far pictures are off, how many bits they cost."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from vqlib._checks import check_codes, check_positive_integer
+
+
+def code_counts(codes, num_embeddings):
+    """Count how often each code occurs.
+
+    Parameters
+    ----------
+    codes : array of int, any shape, values in 0..num_embeddings - 1
+    num_embeddings : int, K
+
+    Returns
+    -------
+    counts : int64 array, shape (K,)
+    """
+    return np.bincount(check_codes(codes, num_embeddings).ravel(), minlength=num_embeddings)
+
+
+def perplexity(counts):
+    r"""Return the perplexity of a code histogram, :math:`\exp(-\sum_k p_k \ln p_k)`.
+
+    The number of equally likely codes that would be as hard to guess: 1 when one code does all the work, K when all
+    codes are used equally often. It depends on how many codes were counted: compare only over the same dataset.
+
+    Parameters
+    ----------
+    counts : array, shape (K,), not negative, not all zero
+
+    Returns
+    -------
+    float, in [1, K]
+    """
+    counts = np.asarray(counts, "float64")
+    if counts.min() < 0 or counts.sum() == 0:
+        raise ValueError("counts must not be negative, and at least one of them must be above zero.")
+    p = counts[counts > 0] / counts.sum()
+    return float(np.exp(-np.sum(p * np.log(p))))
+
+
+def mean_squared_error(images, reconstructions):
+    """Return the mean squared error per pixel, in squared units of the images, as a float."""
+    difference = np.asarray(images, "float64") - np.asarray(reconstructions, "float64")
+    return float(np.mean(difference**2))
+
+
+def psnr(mse, peak=1.0):
+    """Return the peak signal-to-noise ratio in decibels: 10 log10(peak² / mse).
+
+    `peak` is the width of the range of the pixels: 1 for [-0.5, 0.5] and [0, 1].
+    """
+    return float(10 * np.log10(peak**2 / mse))
+
+
+def bits_per_image(nats_per_code, code_shape):
+    """Return the bits that an image costs: nats a code, over ln 2, times the codes in a grid of `code_shape`."""
+    return float(nats_per_code / np.log(2) * np.prod(code_shape))
+
+
+@keras.saving.register_keras_serializable("vqlib")
+class CodesUsed(keras.metrics.Metric):
+    """The number of different codes seen since the last reset: over the dataset, not averaged over batches.
+
+    Update it with codes: int32, any shape, values in 0..num_embeddings - 1.
+    """
+
+    def __init__(self, num_embeddings, name="codes_used", **kwargs):
+        super().__init__(name=name, **kwargs)
+        check_positive_integer("num_embeddings", num_embeddings)
+        self.num_embeddings = num_embeddings
+        self.counts = self.add_variable((num_embeddings,), "zeros", dtype="float32", name="counts")
+
+    def update_state(self, codes, sample_weight=None):
+        """Count the codes of one batch."""
+        counts = ops.bincount(ops.reshape(codes, (-1,)), minlength=self.num_embeddings)
+        self.counts.assign_add(ops.cast(counts, "float32"))
+
+    def result(self):
+        """Return the number of codes counted at least once."""
+        return ops.sum(ops.cast(self.counts > 0, "float32"))
+
+    def get_config(self):
+        """Return the arguments that make this metric anew."""
+        return {**super().get_config(), "num_embeddings": self.num_embeddings}
+
+
+@keras.saving.register_keras_serializable("vqlib")
+class Perplexity(CodesUsed):
+    """The perplexity of the codes seen since the last reset, see :func:`perplexity`; 1 before any code was seen."""
+
+    def __init__(self, num_embeddings, name="perplexity", **kwargs):
+        super().__init__(num_embeddings, name=name, **kwargs)
+
+    def result(self):
+        """Return exp of the entropy of the counts."""
+        p = self.counts / ops.maximum(ops.sum(self.counts), 1.0)
+        return ops.exp(-ops.sum(p * ops.log(ops.maximum(p, 1e-12))))

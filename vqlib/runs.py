@@ -1,0 +1,89 @@
+"""How long a chapter trains, and how a long training survives an interruption."""
+
+import json
+import os
+import pathlib
+import time
+
+import keras
+
+PROFILES = ("full", "quick", "default")
+
+
+def profile():
+    """Return the profile that the environment variable ``VQLIB_PROFILE`` names: "full", "quick" or "default".
+
+    "full" trains everything from scratch on the whole dataset, "quick" a few steps on embedded data, and "default",
+    without the variable, is what a reader wants: train what the chapter teaches, load what earlier chapters trained.
+    """
+    name = os.environ.get("VQLIB_PROFILE") or "default"
+    if name not in PROFILES:
+        raise ValueError(f"VQLIB_PROFILE must be one of {', '.join(PROFILES)}, but is {name!r}.")
+    return name
+
+
+def keep_run(name):
+    """Return the callbacks for ``fit`` that let the training called `name` resume after an interruption.
+
+    Its state lies in ``$VQLIB_RUN_DIR/<name>``, or ``runs/<name>`` without that variable. In the quick profile, which
+    has nothing to lose, no callbacks.
+    """
+    if profile() == "quick":
+        return []
+    return [Resumable(pathlib.Path(os.environ.get("VQLIB_RUN_DIR", "runs")) / name)]
+
+
+class Resumable(keras.callbacks.BackupAndRestore):
+    """Keep the state of a training after every epoch, and take it up from there when ``fit`` is called again.
+
+    Keras's BackupAndRestore, which keeps weights and optimizer, with three additions: the history of earlier epochs
+    comes back too, a finished run is kept, so that calling ``fit`` again only loads it, and a folder that holds the
+    run of another model is refused.
+
+    Parameters
+    ----------
+    folder : path
+        One folder for each training; delete it to start afresh.
+    """
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        super().__init__(str(self.folder / "state"), delete_checkpoint=False)
+        self.epochs = []
+
+    def on_train_begin(self, logs=None):
+        """Restore weights, optimizer, epoch and history, if there are any."""
+        model = json.loads(json.dumps(self.model.get_config(), default=str))
+        if self.record.exists():
+            record = json.loads(self.record.read_text())
+            if record["model"] != model:
+                raise ValueError(
+                    f"{self.folder} holds the run of a model with other arguments. "
+                    "Use another folder, or delete this one to start afresh."
+                )
+            super().on_train_begin(logs)
+            self.epochs = record["epochs"][: self.model._initial_epoch]
+        self.head = {"model": model}
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keep the state after this epoch."""
+        seconds, self.started = time.monotonic() - self.started, time.monotonic()
+        self.epochs.append({"seconds": seconds, **{key: float(value) for key, value in logs.items()}})
+        partial = self.record.with_suffix(".partial")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps({**self.head, "epochs": self.epochs}))
+        partial.replace(self.record)
+        super().on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs=None):
+        """Give ``fit`` the history of all epochs to return, those before an interruption included."""
+        super().on_train_end(logs)
+        history = self.model.history
+        history.epoch = list(range(len(self.epochs)))
+        history.history = {key: [epoch[key] for epoch in self.epochs] for key in self.epochs[0]}
+
+    @property
+    def record(self):
+        """The file with the model's arguments and the history."""
+        return self.folder / "run.json"
