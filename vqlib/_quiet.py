@@ -1,7 +1,8 @@
 """TensorFlow, imported without its start-up messages.
 
-Since TensorFlow 2.19 its native code writes them to the standard error stream before ``TF_CPP_MIN_LOG_LEVEL`` is read.
-In a notebook they would open every chapter with red lines that say that all is well.
+Its native code writes them to the standard error stream before it reads ``TF_CPP_MIN_LOG_LEVEL``, which silences only
+later ones. In a notebook they would open every chapter with red lines that say that all is well. What goes wrong still
+arrives as an exception; set the variable to "0" before importing vqlib to see everything from then on.
 """
 
 import os
@@ -10,12 +11,15 @@ import tempfile
 
 
 def _import_tensorflow():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with tempfile.TemporaryFile() as messages:
         sys.stderr.flush()
         stderr = os.dup(2)
         os.dup2(messages.fileno(), 2)
         try:
             import tensorflow
+
+            tensorflow.config.list_physical_devices("GPU")  # without a GPU, the driver says so on first use
         except BaseException:
             messages.seek(0)
             os.write(stderr, messages.read())
