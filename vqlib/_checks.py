@@ -83,6 +83,12 @@ def check_vectors(z, embedding_dim):
         raise TypeError(f"z must be floating point, but is {dtype}.")
 
 
+def refuse_sample_weight(sample_weight):
+    """Raise if there are sample weights: the losses are plain means."""
+    if sample_weight is not None:
+        raise ValueError("sample_weight is not supported: every image weighs the same. Leave it out.")
+
+
 def is_array(x):
     """Whether the values of `x` can be looked at now: an array, rather than a tensor inside a compiled function."""
     return isinstance(x, (np.ndarray, list, tuple)) or (ops.is_tensor(x) and hasattr(x, "numpy"))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from vqlib._checks import check_codes, check_images, check_positive_integer
+from vqlib._checks import check_codes, check_images, check_positive_integer, refuse_sample_weight
 from vqlib.quantizers import VectorQuantizer
 
 IMAGES_PER_BATCH = 1024  # in encode and decode
@@ -17,8 +17,8 @@ def build_encoder(image_shape, embedding_dim, filters=(32, 64), strides=2):
     """
     images = keras.Input(image_shape, name="images")
     x = images
-    for width, stride in zip(filters, strides_of(filters, strides), strict=True):
-        x = layers.Conv2D(width, 3, strides=stride, padding="same", activation="relu")(x)
+    for i, (width, stride) in enumerate(zip(filters, strides_of(filters, strides), strict=True)):
+        x = layers.Conv2D(width, 3, strides=stride, padding="same", activation="relu", name=f"down_{i}")(x)
     z = layers.Conv2D(embedding_dim, 1, dtype="float32", name="to_embedding")(x)  # float32 also in mixed precision
     return keras.Model(images, z, name="encoder")
 
@@ -27,9 +27,9 @@ def build_decoder(code_shape, embedding_dim, channels, filters=(32, 64), strides
     """Return the decoder, (B, h, w, D) -> (B, H, W, C): the strided layers transposed, then 3 x 3 to C channels."""
     z_q = keras.Input((*code_shape, embedding_dim), name="quantized")
     x = z_q
-    stages = list(zip(filters, strides_of(filters, strides), strict=True))
-    for width, stride in reversed(stages):
-        x = layers.Conv2DTranspose(width, 3, strides=stride, padding="same", activation="relu")(x)
+    stages = list(enumerate(zip(filters, strides_of(filters, strides), strict=True)))
+    for i, (width, stride) in reversed(stages):
+        x = layers.Conv2DTranspose(width, 3, strides=stride, padding="same", activation="relu", name=f"up_{i}")(x)
     images = layers.Conv2DTranspose(channels, 3, padding="same", dtype="float32", name="to_pixels")(x)
     return keras.Model(z_q, images, name="decoder")
 
@@ -55,9 +55,9 @@ class VQVAE(keras.Model):
     image_shape : tuple of int
         (H, W, C); H and W divisible by the product of the strides.
     num_embeddings, embedding_dim : int
-        K and D of the codebook. Leave them out when `quantizer` is given.
+        K and D of the codebook, 128 and 16 by default.
     beta : float
-        Weight of the commitment loss.
+        Weight of the commitment loss, 0.25 by default.
     filters : sequence of int
         Channels of each strided layer of the encoder; the decoder's are the same, reversed.
     strides : int or sequence of int
@@ -66,7 +66,7 @@ class VQVAE(keras.Model):
         Variance of the training pixels, on the scale of the images; ``data.variance`` of :func:`vqlib.load_dataset`.
     quantizer : keras.layers.Layer, optional
         In place of the classic :class:`VectorQuantizer`: any layer (..., D) -> (..., D) with ``encode``, ``decode``,
-        ``num_embeddings`` and ``embedding_dim``, which adds its losses itself.
+        ``num_embeddings`` and ``embedding_dim``, which adds its losses itself. Then leave K, D and beta out.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class VQVAE(keras.Model):
         image_shape=(28, 28, 1),
         num_embeddings=None,
         embedding_dim=None,
-        beta=0.25,
+        beta=None,
         filters=(32, 64),
         strides=2,
         data_variance=1.0,
@@ -84,16 +84,22 @@ class VQVAE(keras.Model):
         super().__init__(**kwargs)
         if quantizer is None:
             quantizer = VectorQuantizer(
-                128 if num_embeddings is None else num_embeddings, 16 if embedding_dim is None else embedding_dim, beta
+                128 if num_embeddings is None else num_embeddings,
+                16 if embedding_dim is None else embedding_dim,
+                0.25 if beta is None else beta,
             )
-        elif (num_embeddings, embedding_dim) != (None, None):
-            raise ValueError("Give either quantizer, or num_embeddings and embedding_dim: the quantizer has its own.")
+        elif (num_embeddings, embedding_dim, beta) != (None, None, None):
+            raise ValueError("Give either quantizer, or num_embeddings, embedding_dim and beta: it has its own.")
         if len(image_shape) != 3:
             raise ValueError(f"image_shape must be (height, width, channels), but {tuple(image_shape)} was given.")
         for size in (*image_shape, *filters, *strides_of(filters, strides)):
             check_positive_integer("Each entry of image_shape, filters and strides", size)
         if not data_variance > 0:
             raise ValueError(f"data_variance must be above 0, but {data_variance!r} was given.")
+        if len(strides_of(filters, strides)) != len(filters):
+            raise ValueError(
+                f"strides must be one integer, or one for each entry of filters, {tuple(filters)}, but are {strides}."
+            )
         stride = int(np.prod(strides_of(filters, strides)))
         if image_shape[0] % stride or image_shape[1] % stride:
             raise ValueError(
@@ -130,6 +136,7 @@ class VQVAE(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the loss of a batch: reconstruction, plus what the quantizer added; the images are the targets."""
+        refuse_sample_weight(sample_weight)
         squared_error = ops.mean((ops.cast(x, "float32") - y_pred) ** 2)
         reconstruction_loss = squared_error / self.data_variance
         self.reconstruction_loss.update_state(reconstruction_loss, sample_weight=ops.shape(x)[0])
@@ -139,7 +146,8 @@ class VQVAE(keras.Model):
         """Train on images, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is."""
         self._check(x, "images to train on")
         validation_data = kwargs.get("validation_data")
-        self._check(validation_data, "images to validate on")
+        validation_images = validation_data[0] if isinstance(validation_data, (tuple, list)) else validation_data
+        self._check(validation_images, "images to validate on")
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):

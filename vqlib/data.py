@@ -6,6 +6,7 @@ import hashlib
 import os
 import pathlib
 import zipfile
+import zlib
 
 import keras
 import numpy as np
@@ -86,7 +87,7 @@ def load_dataset(name="mnist", data_dir=None):
         return _digits()
     looked = []
     for source, folder in (("data_dir", data_dir), ("$VQLIB_DATA_DIR", os.environ.get("VQLIB_DATA_DIR"))):
-        if folder is None:
+        if not folder:
             looked.append(f"{source}: not given")
             continue
         path = pathlib.Path(folder) / f"{name}.npz"
@@ -115,13 +116,15 @@ def to_images(pixels):
 def _read_npz(name, path):
     """Return the four arrays of a file, checked."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in ("x_train", "y_train", "x_test", "y_test")}
+    except TypeError as error:  # a single array cannot be asked for another by name
+        raise ValueError(f"{path} holds one array. It must hold x_train, y_train, x_test and y_test.") from error
     except KeyError as error:
         raise ValueError(
             f"{path} lacks an array: {error}. It must hold x_train, y_train, x_test and y_test."
         ) from error
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{path} is damaged or cut short ({error}). Fetch it again.") from error
     except ValueError as error:  # what NumPy raises for pickled objects
         raise ValueError(f"{path} cannot be read as plain arrays: {error} Pickled files are refused.") from error

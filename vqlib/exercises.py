@@ -1,5 +1,7 @@
 """Checks for the exercises: they say what is wrong without giving the answer away."""
 
+import copy
+
 import numpy as np
 
 
@@ -19,22 +21,29 @@ def check(attempt, *cases, tolerance=1e-5):
     -------
     bool
     """
+    name = getattr(attempt, "__name__", "your answer")
     for arguments, expected, *hint in cases:
-        answer = attempt(*arguments)
+        answer = attempt(*copy.deepcopy(arguments))  # an attempt may change them in place
         if answer is None or answer is ...:
-            print(f"{attempt.__name__}: nothing returned yet. Fill in the blank and run this cell again.")
+            print(f"{name}: nothing returned yet. Fill in the blank and run this cell again.")
             return False
         wrong = _difference(answer, expected, tolerance)
         if wrong:
-            print(f"{attempt.__name__}: not yet. {wrong}", *(f"Hint: {text}" for text in hint))
+            print(f"{name}: not yet. {wrong}", *(f"Hint: {text}" for text in hint))
             return False
-    print(f"{attempt.__name__}: all {len(cases)} checks pass.")
+    print(f"{name}: all {len(cases)} checks pass.")
     return True
 
 
 def _difference(answer, expected, tolerance):
     """Return in words how an answer differs from what is expected; an empty string when it does not."""
-    answer, expected = np.asarray(answer), np.asarray(expected)
+    expected = np.asarray(expected)
+    try:
+        answer = np.asarray(answer)
+    except ValueError:
+        return "The answer is a list of unequal parts, not an array."
+    if answer.dtype.kind not in "biuf":
+        return f"The answer is {answer.dtype}, but {expected.dtype} is expected."
     if answer.shape != expected.shape:
         return f"The shape is {answer.shape}, but {expected.shape} is expected."
     exact = expected.dtype.kind in "iub"

@@ -45,6 +45,8 @@ def perplexity(counts):
 
 def mean_squared_error(images, reconstructions):
     """Return the mean squared error per pixel, in squared units of the images, as a float."""
+    if np.shape(images) != np.shape(reconstructions):
+        raise ValueError(f"Shapes must be equal, but are {np.shape(images)} and {np.shape(reconstructions)}.")
     difference = np.asarray(images, "float64") - np.asarray(reconstructions, "float64")
     return float(np.mean(difference**2))
 
@@ -52,9 +54,9 @@ def mean_squared_error(images, reconstructions):
 def psnr(mse, peak=1.0):
     """Return the peak signal-to-noise ratio in decibels: 10 log10(peak² / mse).
 
-    `peak` is the width of the range of the pixels: 1 for [-0.5, 0.5] and [0, 1].
+    `peak` is the width of the range of the pixels: 1 for [-0.5, 0.5] and [0, 1]. Infinity when `mse` is 0.
     """
-    return float(10 * np.log10(peak**2 / mse))
+    return float(10 * np.log10(peak**2 / mse)) if mse > 0 else float("inf")
 
 
 def bits_per_image(nats_per_code, code_shape):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from vqlib._checks import check_code_type, check_codes, check_positive_integer
+from vqlib._checks import check_code_type, check_codes, check_positive_integer, is_array, refuse_sample_weight
 from vqlib.metrics import bits_per_image
 
 
@@ -49,21 +49,23 @@ class MaskedConv2D(layers.Layer):
     kernel_size : int, odd
     mask_type : "A" or "B"
     activation : str or callable, optional
+    kernel_initializer : str or keras.initializers.Initializer
     """
 
-    def __init__(self, filters, kernel_size, mask_type, activation=None, **kwargs):
+    def __init__(self, filters, kernel_size, mask_type, activation=None, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         check_positive_integer("filters", filters)
         self.filters = filters
         self.kernel_size = kernel_size
         self.mask_type = mask_type
         self.activation = keras.activations.get(activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.mask = causal_mask(kernel_size, mask_type)
 
     def build(self, input_shape):
         """Make kernel and bias."""
         shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
-        self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
+        self.kernel = self.add_weight(shape=shape, initializer=self.kernel_initializer, name="kernel")
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
     def call(self, x):
@@ -85,6 +87,7 @@ class MaskedConv2D(layers.Layer):
             "kernel_size": self.kernel_size,
             "mask_type": self.mask_type,
             "activation": keras.activations.serialize(self.activation),
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 
 
@@ -123,22 +126,22 @@ class MaskedCodeConv2D(MaskedConv2D):
         return {**super().get_config(), "num_embeddings": self.num_embeddings}
 
 
-def residual_block(x, filters):
+def residual_block(x, filters, name):
     """1 x 1, masked 3 x 3 with half the channels, 1 x 1, each with a ReLU, added to x: (B, H, W, F) -> (B, H, W, F)."""
-    y = layers.Conv2D(filters, 1, activation="relu")(x)
-    y = MaskedConv2D(filters // 2, 3, "B", activation="relu")(y)
-    y = layers.Conv2D(filters, 1, activation="relu")(y)
-    return layers.add([x, y])
+    y = layers.Conv2D(filters, 1, activation="relu", name=f"{name}_in")(x)
+    y = MaskedConv2D(filters // 2, 3, "B", activation="relu", name=f"{name}_masked")(y)
+    y = layers.Conv2D(filters, 1, activation="relu", name=f"{name}_out")(y)
+    return layers.Add(name=f"{name}_sum")([x, y])
 
 
 def build_network(code_shape, num_embeddings, filters, num_residual_blocks, num_pixelcnn_layers):
     """Return the network, codes (B, h, w) int -> logits (B, h, w, K)."""
     codes = keras.Input(code_shape, dtype="int32", name="codes")
-    x = MaskedCodeConv2D(num_embeddings, filters, 7, "A", activation="relu")(codes)
-    for _ in range(num_residual_blocks):
-        x = residual_block(x, filters)
-    for _ in range(num_pixelcnn_layers):
-        x = MaskedConv2D(filters, 1, "B", activation="relu")(x)
+    x = MaskedCodeConv2D(num_embeddings, filters, 7, "A", activation="relu", name="codes_masked")(codes)
+    for i in range(num_residual_blocks):
+        x = residual_block(x, filters, f"block_{i}")
+    for i in range(num_pixelcnn_layers):
+        x = MaskedConv2D(filters, 1, "B", activation="relu", name=f"masked_{i}")(x)
     logits = layers.Conv2D(num_embeddings, 1, dtype="float32", name="logits")(x)
     return keras.Model(codes, logits, name="network")
 
@@ -197,10 +200,13 @@ class PixelCNN(keras.Model):
     def call(self, codes):
         """Return the logits of each position's code: (B, h, w) int -> (B, h, w, K) float32."""
         check_code_type(codes, self.code_shape)
+        if is_array(codes):
+            check_codes(codes, self.num_embeddings, self.code_shape)
         return self.network(codes)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the mean negative log-likelihood of a code, in nats. The codes are their own targets."""
+        refuse_sample_weight(sample_weight)
         nats = keras.losses.sparse_categorical_crossentropy(x, y_pred, from_logits=True)  # (B, h, w)
         self.nats_per_code.update_state(nats)
         self.bits_per_image.update_state(nats)

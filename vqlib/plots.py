@@ -50,7 +50,7 @@ def show_images(rows, labels=None, columns=None, size=0.9):
     if isinstance(rows, np.ndarray):
         columns = columns or len(rows)
         rows = [rows[i : i + columns] for i in range(0, len(rows), columns)]
-    columns = columns or len(rows[0])
+    columns = columns or max(map(len, rows))
     figure, axes = plt.subplots(len(rows), columns, figsize=(size * columns, size * len(rows)), squeeze=False)
     for r, images in enumerate(rows):
         for c, axis in enumerate(axes[r]):
@@ -91,7 +91,7 @@ def show_codes(images, codes, num_embeddings, decoded=None, size=2.2):
         axes[1][i].imshow(codes[i], cmap=CODE_MAP, vmin=0, vmax=num_embeddings - 1)
         for (y, x), code in np.ndenumerate(codes[i]):
             ink = "black" if code > 0.55 * num_embeddings else "white"
-            axes[1][i].text(x, y, int(code), ha="center", va="center", fontsize=7, color=ink)
+            axes[1][i].text(x, y, int(code), ha="center", va="center", fontsize=8, color=ink)
         if decoded is not None:
             _draw_image(axes[2][i], decoded[i])
     for axis in axes.ravel():
@@ -116,8 +116,12 @@ def show_history(history, *panels, title=None):
     -------
     matplotlib.figure.Figure
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3), squeeze=False)
-    for axis, panel in zip(axes[0], panels, strict=True):
+    columns = min(len(panels), 2)  # more would be too small to read on a phone
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 2.8 * rows), squeeze=False)
+    for axis in axes.ravel()[len(panels) :]:
+        axis.set_visible(False)
+    for axis, panel in zip(axes.ravel(), panels, strict=False):
         for i, metric in enumerate(panel):
             epochs = np.arange(1, len(history[metric]) + 1)
             axis.plot(epochs, history[metric], color=COLORS[i], marker=".", label=metric)

@@ -14,7 +14,9 @@ def nearest_codes(vectors, codebook):
     """Return the index of the nearest codebook entry for each vector, by squared Euclidean distance.
 
     The square is expanded, ``|z|² + |e|² - 2 z·e``, and ``|z|²`` left out, because it is the same for every entry.
-    The arithmetic is float32 whatever comes in: bfloat16 keeps 8 bits, too few to tell near entries apart.
+    The arithmetic is float32 whatever comes in: bfloat16 keeps 8 bits, too few to tell near entries apart. On recent
+    GPUs TensorFlow multiplies float32 matrices in TensorFloat-32, with 11 bits, so a code close to a border may differ
+    from the CPU's; ``tf.config.experimental.enable_tensor_float_32_execution(False)`` makes them equal.
 
     Parameters
     ----------
@@ -85,6 +87,7 @@ class VectorQuantizer(keras.layers.Layer):
             shape=(num_embeddings, embedding_dim),
             initializer=self.codebook_initializer,
             dtype="float32",
+            autocast=False,
             name="codebook",
         )
         self.codebook_loss = keras.metrics.Mean(name="codebook_loss")
@@ -94,7 +97,7 @@ class VectorQuantizer(keras.layers.Layer):
 
     def build(self, input_shape):
         """Check the shape; the codebook exists from the start."""
-        if input_shape[-1] != self.embedding_dim:
+        if tuple(input_shape[-1:]) != (self.embedding_dim,):
             raise ValueError(
                 f"The last axis of z must have embedding_dim={self.embedding_dim} entries, "
                 f"but z has shape {tuple(input_shape)}. Channels come last: (batch, height, width, embedding_dim)."

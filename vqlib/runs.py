@@ -48,21 +48,21 @@ class Resumable(keras.callbacks.BackupAndRestore):
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        super().__init__(str(self.folder / "state"), delete_checkpoint=False)
+        super().__init__(str(self.folder / "state"), double_checkpoint=True, delete_checkpoint=False)
         self.epochs = []
 
     def on_train_begin(self, logs=None):
         """Restore weights, optimizer, epoch and history, if there are any."""
-        model = json.loads(json.dumps(self.model.get_config(), default=str))
+        model = json.loads(json.dumps(_without_names(self.model.get_config()), default=str))
         if self.record.exists():
             record = json.loads(self.record.read_text())
-            if record["model"] != model:
+            if _without_names(record["model"]) != model:
                 raise ValueError(
                     f"{self.folder} holds the run of a model with other arguments. "
                     "Use another folder, or delete this one to start afresh."
                 )
             super().on_train_begin(logs)
-            self.epochs = record["epochs"][: self.model._initial_epoch]
+            self.epochs = record["epochs"][: self.model._initial_epoch or 0]
         self.head = {"model": model}
         self.started = time.monotonic()
 
@@ -79,6 +79,7 @@ class Resumable(keras.callbacks.BackupAndRestore):
     def on_train_end(self, logs=None):
         """Give ``fit`` the history of all epochs to return, those before an interruption included."""
         super().on_train_end(logs)
+        self.model._initial_epoch = None  # or a later fit would start there too
         history = self.model.history
         history.epoch = list(range(len(self.epochs)))
         history.history = {key: [epoch[key] for epoch in self.epochs] for key in self.epochs[0]}
@@ -87,3 +88,13 @@ class Resumable(keras.callbacks.BackupAndRestore):
     def record(self):
         """The file with the model's arguments and the history."""
         return self.folder / "run.json"
+
+
+def _without_names(config):
+    """Return a config without the names of models and layers, which Keras counts up within a session."""
+    if isinstance(config, (list, tuple)):
+        return [_without_names(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    of_a_layer = "trainable" in config
+    return {key: _without_names(value) for key, value in config.items() if not (of_a_layer and key == "name")}

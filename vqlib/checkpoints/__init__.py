@@ -40,11 +40,7 @@ def load_pretrained(name="mnist", folder=FOLDER):
     if f"{name}-vqvae" not in names(folder):
         return _load(name, folder)
     model, prior = _load(f"{name}-vqvae", folder), _load(f"{name}-prior", folder)
-    tokenizer, trained_on = (
-        load_card(f"{name}-vqvae", folder)["sha256"],
-        load_card(f"{name}-prior", folder)["tokenizer"],
-    )
-    if tokenizer != trained_on:
+    if load_card(f"{name}-prior", folder).get("tokenizer") != load_card(f"{name}-vqvae", folder)["sha256"]:
         raise CheckpointError(
             f"The prior {name}-prior was trained on the codes of another model than {name}-vqvae as it is now: "
             "train it again (chapter 5, full profile)."
@@ -143,6 +139,11 @@ def _load(name, folder):
             f"the card says {card['sha256'][:12]}... It is damaged or was exchanged; install the package again."
         )
     model = MODELS[card["model"]].from_config(card["config"])
+    if model.count_params() != card["parameters"]:
+        raise CheckpointError(
+            f"{weights} holds the weights of another architecture than the config in {name}'s card: "
+            f"{card['parameters']:,} parameters against {model.count_params():,}."
+        )
     try:
         model.load_weights(weights)
     except ValueError as error:

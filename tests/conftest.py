@@ -1,0 +1,104 @@
+"""Fixtures that several test files share."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import vqlib  # isort: skip, first: it silences TensorFlow's start-up messages
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# Derandomized: the same examples on every machine and in every run, so that no test fails by chance.
+settings.register_profile("vqlib", derandomize=True, deadline=None, max_examples=50, database=None)
+settings.load_profile("vqlib")
+
+
+@pytest.fixture
+def clean_environment(monkeypatch):
+    """No variable that vqlib reads is set."""
+    for variable in ("VQLIB_DATA_DIR", "VQLIB_PROFILE", "VQLIB_RUN_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Keras has no dataset in its cache and cannot download one."""
+
+    def load_data():
+        raise Exception("URL fetch failure: no network in this test")
+
+    for name in ("mnist", "fashion_mnist", "cifar10"):
+        monkeypatch.setattr(getattr(keras.datasets, name), "load_data", load_data)
+
+
+@pytest.fixture
+def mixed_bfloat16():
+    """Layers made in the test compute in bfloat16 and keep float32 weights."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def figures_closed():
+    """Figures that the test draws are closed behind it, and the style of plots is put back."""
+    with plt.rc_context():
+        yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The embedded digits."""
+    return vqlib.load_dataset("digits")
+
+
+@pytest.fixture
+def rng():
+    """A seeded NumPy generator."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_vqvae():
+    """Return a function that makes a small VQVAE for 8 x 8 images, seeded; its codes have the shape (4, 4)."""
+
+    def make(seed=0, **arguments):
+        keras.utils.set_random_seed(seed)
+        quantizer = {} if "quantizer" in arguments else {"num_embeddings": 8, "embedding_dim": 4}
+        return vqlib.VQVAE(**{"image_shape": (8, 8, 1), "filters": (4,), **quantizer, **arguments})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_prior():
+    """Return a function that makes a small PixelCNN, seeded, whose logits have the standard deviation `spread`.
+
+    With the depth of the default architecture. Fresh weights would give nearly the same logits everywhere, and fresh
+    biases, zeros, would hide one that is forgotten.
+    """
+
+    def make(seed=0, spread=1.0, **arguments):
+        keras.utils.set_random_seed(seed)
+        prior = vqlib.PixelCNN(**{"code_shape": (2, 2), "num_embeddings": 3, "filters": 8, **arguments})
+        generator = np.random.default_rng(seed)
+        prior.set_weights([w if w.ndim > 1 else 0.2 * generator.normal(size=w.shape) for w in prior.get_weights()])
+        codes = generator.integers(prior.num_embeddings, size=(64, *prior.code_shape))
+        kernel = prior.network.layers[-1].kernel
+        kernel.assign(kernel * (spread / np.std(prior(codes))))
+        return prior
+
+    return make
+
+
+@pytest.fixture
+def images(rng):
+    """20 random images of 8 x 8 pixels in [-0.5, 0.5]."""
+    return rng.uniform(-0.5, 0.5, size=(20, 8, 8, 1)).astype("float32")
