@@ -1,0 +1,58 @@
+# `make book` and `make test` are the two that you need; both make the environment first. `make help` lists the rest.
+
+# The first Python of these that is there and new enough. Another one: make book PYTHON=/path/to/python
+PYTHON = $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
+	$(if $(shell $(name) -c 'import sys; print("yes" if sys.version_info >= (3, 11) else "")' 2>/dev/null),$(name))))
+VENV = .venv
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/installed
+PROFILE = quick
+PYTHON_FILES = vqlib tests notebooks/run.py book/_ext
+
+.DEFAULT_GOAL = help
+.PHONY: help install book test notebooks wheel-test lint format clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+
+install: $(INSTALLED) ## make the environment in .venv, with every version pinned
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. See https://www.python.org/downloads/"; exit 1; }
+	@echo "Making the environment in $(VENV): about 3 GB, a few minutes, once."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,test]"
+	@touch $@
+
+# A page that was read with a warning is not read again by the next build: forget all pages, or that build would pass.
+book: $(INSTALLED) ## build the book from the committed notebooks; any warning is an error
+	$(BIN)/jupyter-book build . -q -n -W --keep-going || { rm -rf _build/.doctrees; exit 1; }
+	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
+
+# An empty MPLBACKEND, so that one set elsewhere does not keep figures out of the notebooks.
+test: $(INSTALLED) ## run everything: notebooks, unit tests, pairs, book, links
+	VQLIB_PROFILE=quick MPLBACKEND= $(BIN)/python -m pytest -p no:randomly --durations=10 \
+		--nbval --nbval-current-env --nbval-cell-timeout=300 notebooks tests
+
+notebooks: $(INSTALLED) ## run the chapters; PROFILE=full retrains and rewrites them, CHAPTER=3 one, FORCE=1 afresh
+	$(BIN)/python notebooks/run.py --profile $(PROFILE) $(addprefix --chapter ,$(CHAPTER)) $(if $(FORCE),--force)
+
+wheel-test: $(INSTALLED) ## run every chapter from an empty folder, with only the built wheel installed
+	rm -rf build
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		build/wheel/*.whl ipykernel jupytext nbclient
+	build/venv/bin/python notebooks/run.py --profile quick
+
+lint: $(INSTALLED) ## check code style, notebooks included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED) ## mend code style; not in notebooks, which are made from book/
+	$(BIN)/ruff check --fix $(PYTHON_FILES)
+	$(BIN)/ruff format $(PYTHON_FILES)
+
+clean: ## remove what was built, but neither the environment nor kept trainings (runs/)
+	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find vqlib tests notebooks book -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,213 @@
+"""Make the notebooks: code and text from book/, outputs from a run.
+
+    python notebooks/run.py --profile full --chapter 3
+
+Each chapter runs from an empty folder. With ``--profile full``, its notebook is written here when it ran without an
+error and without a word on stderr; other profiles only check. A full run can be interrupted: trainings resume from
+runs/, and a chapter that is finished, and whose inputs are as they were, is skipped.
+"""
+
+import argparse
+import asyncio
+import base64
+import collections
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BOOK, NOTEBOOKS, RUNS = ROOT / "book", ROOT / "notebooks", ROOT / "runs"
+LANDING_PICTURE = BOOK / "_static" / "samples.png"  # of the cell with the tag landing-picture
+
+
+class ChapterError(Exception):
+    """A chapter did not run as it should."""
+
+
+def chapters(numbers=()):
+    """Return the text halves of the chapters with these numbers, or of all."""
+    found = {int(path.name[:2]): path for path in sorted(BOOK.glob("[0-9][0-9]-*.md"))}
+    unknown = set(numbers) - set(found)
+    if unknown:
+        sys.exit(f"There is no chapter {min(unknown)}. There are {', '.join(map(str, found))}.")
+    return [found[number] for number in (sorted(set(numbers)) or found)]
+
+
+def generate(source):
+    """Return the notebook of a chapter, without outputs: the same one whenever the text is the same."""
+    notebook = jupytext.read(source)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": notebook.metadata["kernelspec"],
+            "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+        }
+    )
+    seen = collections.Counter()
+    for cell in notebook.cells:
+        # An id that depends on the cell alone, so that a new cell does not rename those behind it.
+        name = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        seen[name] += 1
+        cell.id = name if seen[name] == 1 else f"{name}-{seen[name]}"
+    return notebook
+
+
+class LiveClient(NotebookClient):
+    """Runs a notebook and shows which cell runs, and what it prints, as it happens."""
+
+    def __init__(self, notebook, title, **kwargs):
+        self.numbers = {}
+        for index, cell in enumerate(notebook.cells):
+            if cell.cell_type == "code":
+                self.numbers[index] = len(self.numbers) + 1
+        self.title = title
+        self.started = time.monotonic()
+        super().__init__(notebook, on_cell_execute=self.announce, **kwargs)
+
+    def announce(self, cell, cell_index):
+        """Print the number of a cell and its first line that says something."""
+        lines = [line.strip() for line in cell.source.splitlines() if line.strip()] or [""]
+        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
+        place = f"{self.numbers[cell_index]}/{len(self.numbers)}"
+        print(f"[{self.title} {place} {minutes}:{seconds:02d}] {lines[0][:90]}", flush=True)
+
+    def process_message(self, msg, cell, cell_index):
+        """Print streams while they come, then handle the message."""
+        if msg["msg_type"] == "stream":
+            print(msg["content"]["text"], end="", flush=True)
+        return super().process_message(msg, cell, cell_index)
+
+
+def execute(notebook, title, **environment):
+    """Run a notebook from an empty folder, and raise ChapterError on an error or output on stderr."""
+    if "VQLIB_DATA_DIR" in os.environ:  # may be relative to where the command was given
+        environment["VQLIB_DATA_DIR"] = str(pathlib.Path(os.environ["VQLIB_DATA_DIR"]).absolute())
+    with tempfile.TemporaryDirectory() as folder:
+        client = LiveClient(
+            notebook,
+            title,
+            timeout=None,
+            record_timing=False,
+            coalesce_streams=True,
+            store_widget_state=False,
+            extra_arguments=["--log-level=40"],  # the kernel's, whose warnings concern nobody here
+            resources={"metadata": {"path": folder}},
+        )
+        language_info = notebook.metadata["language_info"]
+        try:
+            client.execute(env={**os.environ, "MPLBACKEND": "", **environment})  # empty: figures go into the notebook
+        except CellExecutionError as error:
+            raise ChapterError(f"{title}: a cell failed.\n{error}") from error
+        except (AssertionError, asyncio.CancelledError) as error:  # nbclient's, when a signal stopped its kernel
+            raise KeyboardInterrupt from error
+        except DeadKernelError as error:
+            raise ChapterError(f"{title}: the kernel died; was there enough memory?") from error
+        notebook.metadata["language_info"] = language_info  # the kernel's names its patch version
+    for index, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                raise ChapterError(f"{title}: cell {index} wrote to stderr:\n{output.text}")
+
+
+def inputs(source):
+    """Return a hash of what a chapter's outputs depend on, but for data and checkpoints."""
+    digest = hashlib.sha256()
+    for path in (source, *sorted((ROOT / "vqlib").rglob("*.py"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def shipped():
+    """Return the hash of each shipped checkpoint, by name."""
+    cards = sorted((ROOT / "vqlib" / "checkpoints").glob("*.json"))
+    return {path.stem: json.loads(path.read_text())["sha256"] for path in cards}
+
+
+def stamp_of(source):
+    """Return the file that says with which inputs a chapter finished its last full run."""
+    return RUNS / "finished" / f"{source.stem}.json"
+
+
+def is_finished(source):
+    """Whether a chapter's notebook is that of a full run with the inputs as they are now."""
+    if not (stamp_of(source).exists() and (NOTEBOOKS / f"{source.stem}.ipynb").exists()):
+        return False
+    stamp, now = json.loads(stamp_of(source).read_text()), shipped()
+    return stamp["inputs"] == inputs(source) and all(now.get(k) == v for k, v in stamp["checkpoints"].items())
+
+
+def run_full(source, force=False):
+    """Run a chapter in the full profile and write its notebook; return the minutes that it took."""
+    trainings = sorted(RUNS.glob(f"{source.name[:2]}-*"))
+    if force:
+        stamp_of(source).unlink(missing_ok=True)
+        for folder in trainings:
+            shutil.rmtree(folder)
+    elif trainings:
+        names = ", ".join(folder.name for folder in trainings)
+        print(f"Takes up the trainings kept in runs/: {names}. Changed what they do? FORCE=1 trains afresh.")
+    started, before = time.monotonic(), inputs(source)
+    notebook = generate(source)
+    execute(notebook, source.stem, VQLIB_PROFILE="full", VQLIB_RUN_DIR=str(RUNS))
+    minutes = (time.monotonic() - started) / 60
+    write(NOTEBOOKS / f"{source.stem}.ipynb", nbformat.writes(notebook).encode() + b"\n")
+    for cell in notebook.cells:
+        if "landing-picture" in cell.metadata.get("tags", []):
+            png = next(output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
+            write(LANDING_PICTURE, base64.b64decode(png))
+    stamp = {"inputs": before, "checkpoints": shipped(), "minutes": round(minutes, 1)}
+    write(stamp_of(source), json.dumps(stamp).encode())
+    return minutes
+
+
+def write(path, content):
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def main():
+    """Run the chapters that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", choices=("full", "quick", "default"), default="quick")
+    parser.add_argument("--chapter", type=int, nargs="+", default=(), metavar="N", help="only these; all by default")
+    parser.add_argument("--force", action="store_true", help="also what is finished; trainings start afresh")
+    arguments = parser.parse_args()
+    minutes, failures = {}, []
+    for source in chapters(arguments.chapter):
+        try:
+            if arguments.profile != "full":
+                started = time.monotonic()
+                execute(generate(source), source.stem, VQLIB_PROFILE=arguments.profile)
+                minutes[source.stem] = (time.monotonic() - started) / 60
+            elif is_finished(source) and not arguments.force:
+                print(f"{source.stem}: finished before with the same text and code. FORCE=1 runs it again.")
+            else:
+                minutes[source.stem] = run_full(source, arguments.force)
+        except ChapterError as error:
+            failures.append(str(error))
+            print(error, file=sys.stderr)
+            if arguments.profile == "full":
+                break  # later chapters load what this one trains
+        except KeyboardInterrupt:
+            sys.exit("\nStopped. The same command goes on from here.")
+    for stem, taken in minutes.items():
+        print(f"{stem}: {taken:.1f} minutes ({arguments.profile})")
+    if failures:
+        sys.exit("Failed: " + "; ".join(failure.splitlines()[0] for failure in failures))
+
+
+if __name__ == "__main__":
+    main()
