@@ -1,12 +1,9 @@
 """Fixtures that several test files share."""
 
-import os
-
-os.environ.setdefault("MPLBACKEND", "agg")
-
 import vqlib  # isort: skip, first: it silences TensorFlow's start-up messages
 
 import keras
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -15,6 +12,7 @@ from hypothesis import settings
 # Derandomized: the same examples on every machine and in every run, so that no test fails by chance.
 settings.register_profile("vqlib", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("vqlib")
+mpl.use("agg")  # not by MPLBACKEND: the kernels that run the notebooks would inherit it
 
 
 @pytest.fixture

@@ -68,7 +68,9 @@ def requirements(extra=None):
 
 
 def test_public_address_is_that_of_the_configuration():
-    found = matches(r"github\.com(?:/repos)?/([\w.-]+)/([\w.-]+?)(?:\.git\b|(?![\w.-])|\.(?=\s|$))")
+    found = matches(
+        r"(?:github\.com|colab\.research\.google\.com/github)/([\w.-]+)/([\w.-]+?)(?:\.git\b|(?![\w.-])|\.(?=\s|$))"
+    )
     wrong = [
         f"{place}: {match[0]}" for place, match in found if f"{match[1]}/{match[2]}" not in {f"{OWNER}/{NAME}", *OTHERS}
     ]

@@ -98,10 +98,10 @@ def test_other_profiles_keep_runs(clean_environment, name, tmp_path):
     clean_environment.setenv("VQLIB_PROFILE", name)
     (callback,) = keep_run("03-vqvae")
     assert isinstance(callback, Resumable)
-    assert callback.folder.as_posix() == "runs/03-vqvae"
+    assert callback.folder.as_posix() == f"runs/03-vqvae-{name}"
     clean_environment.setenv("VQLIB_RUN_DIR", str(tmp_path))
     (callback,) = keep_run("03-vqvae")
-    assert callback.folder == tmp_path / "03-vqvae"
+    assert callback.folder == tmp_path / f"03-vqvae-{name}"
 
 
 # Runs

@@ -51,7 +51,8 @@ def show_images(rows, labels=None, columns=None, size=0.9):
         columns = columns or len(rows)
         rows = [rows[i : i + columns] for i in range(0, len(rows), columns)]
     columns = columns or max(map(len, rows))
-    figure, axes = plt.subplots(len(rows), columns, figsize=(size * columns, size * len(rows)), squeeze=False)
+    margin = 0.09 * max(map(len, labels)) if labels is not None else 0  # inches for the labels
+    figure, axes = plt.subplots(len(rows), columns, figsize=(size * columns + margin, size * len(rows)), squeeze=False)
     for r, images in enumerate(rows):
         for c, axis in enumerate(axes[r]):
             _bare(axis)

@@ -25,12 +25,13 @@ def profile():
 def keep_run(name):
     """Return the callbacks for ``fit`` that let the training called `name` resume after an interruption.
 
-    Its state lies in ``$VQLIB_RUN_DIR/<name>``, or ``runs/<name>`` without that variable. In the quick profile, which
-    has nothing to lose, no callbacks.
+    Its state lies in ``$VQLIB_RUN_DIR/<name>-<profile>``, in ``runs/`` without that variable. In the quick profile,
+    which has nothing to lose, no callbacks.
     """
-    if profile() == "quick":
+    current = profile()
+    if current == "quick":
         return []
-    return [Resumable(pathlib.Path(os.environ.get("VQLIB_RUN_DIR", "runs")) / name)]
+    return [Resumable(pathlib.Path(os.environ.get("VQLIB_RUN_DIR", "runs")) / f"{name}-{current}")]
 
 
 class Resumable(keras.callbacks.BackupAndRestore):
