@@ -379,7 +379,7 @@ def test_prior_takes_codes_of_any_quantizer(tiny_vqvae, images):
 
 
 def test_quantizer_and_its_sizes_together_are_refused():
-    with pytest.raises(ValueError, match="Give either quantizer, or num_embeddings and embedding_dim"):
+    with pytest.raises(ValueError, match="Give either quantizer, or num_embeddings, embedding_dim and beta"):
         VQVAE(num_embeddings=8, quantizer=VectorQuantizer(8, 4))
 
 

@@ -81,12 +81,13 @@ class VQVAE(keras.Model):
         quantizer=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(**{"name": "vqvae", **kwargs})  # fixed names: the same weights make the same file
         if quantizer is None:
             quantizer = VectorQuantizer(
                 128 if num_embeddings is None else num_embeddings,
                 16 if embedding_dim is None else embedding_dim,
                 0.25 if beta is None else beta,
+                name="quantizer",
             )
         elif (num_embeddings, embedding_dim, beta) != (None, None, None):
             raise ValueError("Give either quantizer, or num_embeddings, embedding_dim and beta: it has its own.")

@@ -180,7 +180,7 @@ class PixelCNN(keras.Model):
         num_pixelcnn_layers=2,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(**{"name": "pixelcnn", **kwargs})  # fixed names: the same weights make the same file
         if len(code_shape) != 2:
             raise ValueError(f"code_shape must be (height, width), but {tuple(code_shape)} was given.")
         for name, size in (("code_shape", code_shape[0]), ("code_shape", code_shape[1]), ("filters", filters)):
