@@ -141,7 +141,7 @@ def _load(name, folder):
     model = MODELS[card["model"]].from_config(card["config"])
     if model.count_params() != card["parameters"]:
         raise CheckpointError(
-            f"{weights} holds the weights of another architecture than the config in {name}'s card: "
+            f"{weights} holds the weights of another architecture than {name}'s card: "
             f"{card['parameters']:,} parameters against {model.count_params():,}."
         )
     try:
