@@ -128,10 +128,10 @@ def site(tmp_path_factory):
     return site
 
 
-def test_wheel_carries_every_checkpoint(site):
+def test_wheel_carries_every_module_and_checkpoint(site):
     def names(folder):
-        files = (folder / "vqlib" / "checkpoints").iterdir()
-        return {path.name for path in files if path.suffix in {".json", ".h5"}}
+        files = (folder / "vqlib").rglob("*.*")
+        return {str(path.relative_to(folder)) for path in files if path.suffix in {".py", ".json", ".h5"}}
 
     assert names(site) == names(ROOT)
 

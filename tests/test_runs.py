@@ -45,7 +45,7 @@ def train(tiny_vqvae, images, tmp_path):
     Without shuffling, so that nothing but weights, optimizer and epoch tells an interrupted training from another.
     """
 
-    def run(*callbacks, epochs=4, seed=0, model=None, folder=tmp_path / "run", **arguments):
+    def run(*callbacks, epochs=4, seed=0, model=None, folder=tmp_path / "run", verbose=0, **arguments):
         if model is None:
             model = tiny_vqvae(seed, **arguments)
             model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
@@ -56,7 +56,7 @@ def train(tiny_vqvae, images, tmp_path):
             batch_size=10,
             epochs=epochs,
             shuffle=False,
-            verbose=0,
+            verbose=verbose,
             callbacks=[*resumable, *callbacks],
         )
         return model, history
@@ -177,6 +177,16 @@ def test_finished_run_is_only_loaded(train):
     assert loaded.history == history.history
     for first, second in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_log_of_earlier_epochs_is_shown_again(train, capsys):
+    _, history = train(epochs=2)
+    assert capsys.readouterr().out == ""
+    train(epochs=2, verbose=2)
+    first, *epochs = capsys.readouterr().out.splitlines()
+    assert first == "2 epochs were trained before:"
+    assert [line.split(" - ")[0] for line in epochs] == ["Epoch 1", "Epoch 2"]
+    assert f"val_loss: {history.history['val_loss'][-1]:.4f}" in epochs[-1]
 
 
 def test_finished_run_goes_on_when_more_epochs_are_asked_for(train):

@@ -38,8 +38,8 @@ class Resumable(keras.callbacks.BackupAndRestore):
     """Keep the state of a training after every epoch, and take it up from there when ``fit`` is called again.
 
     Keras's BackupAndRestore, which keeps weights and optimizer, with three additions: the history of earlier epochs
-    comes back too, a finished run is kept, so that calling ``fit`` again only loads it, and a folder that holds the
-    run of another model is refused.
+    comes back too, and is printed unless ``verbose=0``; a finished run is kept, so that calling ``fit`` again only
+    loads it; and a folder that holds the run of another model is refused.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Resumable(keras.callbacks.BackupAndRestore):
         self.epochs = []
 
     def on_train_begin(self, logs=None):
-        """Restore weights, optimizer, epoch and history, if there are any."""
+        """Restore weights, optimizer, epoch and history, if there are any, and show the history."""
         model = json.loads(json.dumps(_without_names(self.model.get_config()), default=str))
         if self.record.exists():
             record = json.loads(self.record.read_text())
@@ -64,6 +64,8 @@ class Resumable(keras.callbacks.BackupAndRestore):
                 )
             super().on_train_begin(logs)
             self.epochs = record["epochs"][: self.model._initial_epoch or 0]
+            if self.params.get("verbose"):
+                self._show_earlier_epochs()
         self.head = {"model": model}
         self.started = time.monotonic()
 
@@ -84,6 +86,13 @@ class Resumable(keras.callbacks.BackupAndRestore):
         history = self.model.history
         history.epoch = list(range(len(self.epochs)))
         history.history = {key: [epoch[key] for epoch in self.epochs] for key in self.epochs[0]}
+
+    def _show_earlier_epochs(self):
+        """Print what ``fit`` printed for the epochs that are done, one line each."""
+        print(f"{len(self.epochs)} epochs were trained before:")
+        for number, epoch in enumerate(self.epochs, start=1):
+            metrics = (f"{name}: {value:.4f}" for name, value in epoch.items() if name != "seconds")
+            print(f"Epoch {number} - {epoch['seconds']:.0f}s - " + " - ".join(metrics))
 
     @property
     def record(self):

@@ -1,10 +1,10 @@
 """Codes from a prior, one position after the other."""
 
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from vqlib._checks import check_codes, check_positive_integer, dtype_of
+from vqlib._quiet import tensorflow as tf
 
 
 def sample(prior, num_samples=None, *, temperature=1.0, seed=0, codes=None, keep=None):

@@ -9,6 +9,7 @@ import platform
 import keras
 import numpy as np
 
+from vqlib._quiet import tensorflow as tf
 from vqlib.autoencoder import VQVAE
 from vqlib.pixelcnn import PixelCNN
 
@@ -106,8 +107,6 @@ def save(model, name, *, data, seed, epochs, minutes, metrics, folder=FOLDER, **
 
 def versions():
     """Return the versions that a result depends on, a dict."""
-    import tensorflow as tf
-
     return {
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
@@ -118,8 +117,6 @@ def versions():
 
 def device():
     """Return in words what TensorFlow computes on: the names of the GPUs, or the processor."""
-    import tensorflow as tf
-
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return f"CPU ({platform.machine()})"
