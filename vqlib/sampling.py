@@ -69,19 +69,19 @@ def _sample_loop(prior):
     """Return the prior's compiled sampling loop, made on first use and kept with the prior."""
     if not hasattr(prior, "_compiled_sample_loop"):
         height, width = prior.code_shape
+        positions = height * width
 
         @tf.function(reduce_retracing=True)
         def loop(codes, keep, noise, temperature):
+            noise = ops.reshape(noise, (-1, positions, prior.num_embeddings))
+
             def step(position, codes):
-                logits = ops.reshape(prior(codes), (-1, height * width, prior.num_embeddings))[:, position]
-                drawn = ops.argmax(logits / temperature + noise_at(position), axis=-1)  # (B,)
-                here = ops.reshape(ops.arange(height * width) == position, (height, width)) & ~keep
+                logits = ops.reshape(prior(codes), (-1, positions, prior.num_embeddings))[:, position]
+                drawn = ops.argmax(logits / temperature + noise[:, position], axis=-1)  # (N,)
+                here = ops.reshape(ops.arange(positions) == position, (height, width)) & ~keep
                 return ops.where(here, ops.cast(drawn, "int32")[:, None, None], codes)
 
-            def noise_at(position):
-                return ops.reshape(noise, (-1, height * width, prior.num_embeddings))[:, position]
-
-            return ops.fori_loop(0, height * width, step, codes)
+            return ops.fori_loop(0, positions, step, codes)
 
         prior._compiled_sample_loop = loop
     return prior._compiled_sample_loop
