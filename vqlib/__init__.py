@@ -1,6 +1,6 @@
 """vqlib: vector quantization, VQ-VAE and PixelCNN in Keras 3, small enough to read in one sitting."""
 
-from vqlib._quiet import tensorflow  # noqa: F401, I001, first: TensorFlow starts with pages of messages
+from vqlib import _quiet  # noqa: F401, I001, first: TensorFlow starts with pages of messages
 from vqlib import metrics, plots
 from vqlib._version import __version__
 from vqlib.autoencoder import VQVAE

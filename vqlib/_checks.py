@@ -3,6 +3,8 @@
 import numpy as np
 from keras import ops
 
+from vqlib import _backend as backend
+
 
 def shape_of(x):
     """Return the static shape of an array or tensor, without copying it."""
@@ -89,6 +91,11 @@ def refuse_sample_weight(sample_weight):
         raise ValueError("sample_weight is not supported: every image weighs the same. Leave it out.")
 
 
+def inputs_of(validation_data):
+    """Return the inputs in what ``fit`` takes as validation data: x alone, or (x, y)."""
+    return validation_data[0] if isinstance(validation_data, (tuple, list)) else validation_data
+
+
 def is_array(x):
     """Whether the values of `x` can be looked at now: an array, rather than a tensor inside a compiled function."""
-    return isinstance(x, (np.ndarray, list, tuple)) or (ops.is_tensor(x) and hasattr(x, "numpy"))
+    return isinstance(x, (np.ndarray, list, tuple)) or (ops.is_tensor(x) and backend.has_values(x))

@@ -1,8 +1,8 @@
-"""TensorFlow, imported without its start-up messages.
+"""Keras, imported without the start-up messages of its backend.
 
-Its native code writes them to the standard error stream before it reads ``TF_CPP_MIN_LOG_LEVEL``, which silences only
-later ones. In a notebook they would open every chapter with red lines that say that all is well. What goes wrong still
-arrives as an exception; set the variable to "0" before importing vqlib to see everything from then on.
+TensorFlow's native code writes them to the standard error stream before it reads ``TF_CPP_MIN_LOG_LEVEL``, which
+silences only later ones. In a notebook they would open every chapter with red lines that say that all is well. What
+goes wrong still arrives as an exception; set the variable to "0" before importing vqlib to see everything from then on.
 """
 
 import os
@@ -10,13 +10,17 @@ import sys
 import tempfile
 
 
-def _import_tensorflow():
+def _import_keras():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with tempfile.TemporaryFile() as messages:
         sys.stderr.flush()
         stderr = os.dup(2)
         os.dup2(messages.fileno(), 2)
         try:
+            import keras
+
+            if keras.backend.backend() != "tensorflow":
+                return None
             import tensorflow
 
             tensorflow.config.list_physical_devices("GPU")  # without a GPU, the driver says so on first use
@@ -30,4 +34,4 @@ def _import_tensorflow():
     return tensorflow
 
 
-tensorflow = _import_tensorflow()
+tensorflow = _import_keras()  # None where Keras runs on another backend

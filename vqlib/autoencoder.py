@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from vqlib._checks import check_codes, check_images, check_positive_integer, refuse_sample_weight
+from vqlib import _backend as backend
+from vqlib._checks import check_codes, check_images, check_positive_integer, inputs_of, refuse_sample_weight
 from vqlib.quantizers import VectorQuantizer
 
 IMAGES_PER_BATCH = 1024  # in encode and decode
@@ -141,14 +142,14 @@ class VQVAE(keras.Model):
         squared_error = ops.mean((ops.cast(x, "float32") - y_pred) ** 2)
         reconstruction_loss = squared_error / self.data_variance
         self.reconstruction_loss.update_state(reconstruction_loss, sample_weight=ops.shape(x)[0])
-        return reconstruction_loss + sum(self.losses)
+        if hasattr(self.quantizer, "update_metrics"):
+            self.quantizer.update_metrics()
+        return backend.share_of_replica(reconstruction_loss + sum(self.losses))
 
     def fit(self, x=None, *args, **kwargs):
         """Train on images, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is."""
         self._check(x, "images to train on")
-        validation_data = kwargs.get("validation_data")
-        validation_images = validation_data[0] if isinstance(validation_data, (tuple, list)) else validation_data
-        self._check(validation_images, "images to validate on")
+        self._check(inputs_of(kwargs.get("validation_data")), "images to validate on")
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
@@ -164,20 +165,16 @@ class VQVAE(keras.Model):
     def encode(self, images):
         """Return the codes of images, batch by batch: (N, H, W, C) in [-0.5, 0.5] -> (N, h, w) int32, NumPy."""
         check_images(images, self.image_shape)
-        if len(images) == 0:
-            return np.zeros((0, *self.code_shape), "int32")
-        return np.concatenate(
-            [ops.convert_to_numpy(self.quantizer.encode(self.encoder(batch))) for batch in _batches(images)]
-        )
+        encode = backend.compiled(self, _encode, keras.KerasTensor((None, *self.image_shape), "float32"))
+        codes = [ops.convert_to_numpy(encode(np.asarray(batch, "float32"))) for batch in _batches(images)]
+        return np.concatenate([np.zeros((0, *self.code_shape), "int32"), *codes])
 
     def decode(self, codes):
         """Return the images that codes stand for, batch by batch: (N, h, w) int -> (N, H, W, C) float32, NumPy."""
         codes = check_codes(codes, self.num_embeddings, self.code_shape)
-        if len(codes) == 0:
-            return np.zeros((0, *self.image_shape), "float32")
-        return np.concatenate(
-            [ops.convert_to_numpy(self.decoder(self.quantizer.decode(batch))) for batch in _batches(codes)]
-        )
+        decode = backend.compiled(self, _decode, keras.KerasTensor((None, *self.code_shape), "int32"))
+        images = [ops.convert_to_numpy(decode(batch)) for batch in _batches(codes)]
+        return np.concatenate([np.zeros((0, *self.image_shape), "float32"), *images])
 
     def initialize_codebook(self, images, seed=0):
         """Start the codebook from k-means over the encoder's outputs for `images` (a few hundred do)."""
@@ -203,6 +200,14 @@ class VQVAE(keras.Model):
     def _check(self, images, name):
         if isinstance(images, np.ndarray):
             check_images(images, self.image_shape, name)
+
+
+def _encode(model, images):
+    return model.quantizer.encode(model.encoder(images))
+
+
+def _decode(model, codes):
+    return model.decoder(model.quantizer.decode(codes))
 
 
 def _batches(array):

@@ -79,8 +79,9 @@ class CodesUsed(keras.metrics.Metric):
 
     def update_state(self, codes, sample_weight=None):
         """Count the codes of one batch."""
-        counts = ops.bincount(ops.reshape(codes, (-1,)), minlength=self.num_embeddings)
-        self.counts.assign_add(ops.cast(counts, "float32"))
+        codes = ops.ravel(codes)
+        ones = ops.ones_like(codes, "float32")
+        self.counts.assign_add(ops.segment_sum(ones, codes, self.num_embeddings))  # XLA compiles no bincount
 
     def result(self):
         """Return the number of codes counted at least once."""

@@ -4,7 +4,15 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from vqlib._checks import check_code_type, check_codes, check_positive_integer, is_array, refuse_sample_weight
+from vqlib import _backend as backend
+from vqlib._checks import (
+    check_code_type,
+    check_codes,
+    check_positive_integer,
+    inputs_of,
+    is_array,
+    refuse_sample_weight,
+)
 from vqlib.metrics import bits_per_image
 
 
@@ -71,13 +79,15 @@ class MaskedConv2D(layers.Layer):
     def call(self, x):
         """Convolve with the masked kernel, add the bias, apply the activation."""
         half = self.kernel_size // 2
+        if half == 0:
+            return self.activation(ops.matmul(x, self.live_kernel()[0, 0]) + self.bias)
         x = ops.pad(x, [[0, 0], [half, 0], [half, half], [0, 0]])
         return self.activation(ops.conv(x, self.live_kernel()) + self.bias)
 
     def live_kernel(self):
         """Return the rows of the masked kernel that are not all zero: (k // 2 + 1, k, C, filters)."""
         mask = ops.convert_to_tensor(self.mask[:, :, None, None], self.compute_dtype)
-        return (self.kernel * mask)[: self.kernel_size // 2 + 1]
+        return (ops.cast(self.kernel, self.compute_dtype) * mask)[: self.kernel_size // 2 + 1]
 
     def get_config(self):
         """Return the arguments that make this layer anew."""
@@ -93,16 +103,18 @@ class MaskedConv2D(layers.Layer):
 
 @keras.saving.register_keras_serializable("vqlib")
 class MaskedCodeConv2D(MaskedConv2D):
-    """A :class:`MaskedConv2D` of one-hot codes, without the one-hot: (B, H, W) int -> (B, H, W, filters).
+    """A :class:`MaskedConv2D` of one-hot codes: (B, H, W) int -> (B, H, W, filters).
 
-    A kernel tap times a one-hot vector is one row of that tap. So each live tap is a table (K, filters), the output is
-    a sum of looked-up rows, and nothing is multiplied. Beyond the border one more row, of zeros, is looked up.
+    A kernel tap times a one-hot vector is one row of that tap. So on a CPU nothing is multiplied: the kernel is a table
+    of k * k * K rows, and each output is the sum of the rows that the codes in its view look up. The gradient goes to
+    these rows alone. Accelerators, and XLA, which has no sparse sums, multiply the one-hot vectors.
     """
 
     def __init__(self, num_embeddings, filters, kernel_size, mask_type, activation=None, **kwargs):
         super().__init__(filters, kernel_size, mask_type, activation, **kwargs)
         check_positive_integer("num_embeddings", num_embeddings)
         self.num_embeddings = num_embeddings
+        self.look_up = backend.sparse_sums_pay()
 
     def build(self, input_shape):
         """Make the kernel that the same convolution of one-hot codes would have."""
@@ -110,40 +122,71 @@ class MaskedCodeConv2D(MaskedConv2D):
 
     def call(self, codes):
         """Sum the rows that the neighbours' codes look up, add the bias, apply the activation."""
-        height, width = codes.shape[1:3]
+        if not self.look_up:
+            return super().call(ops.one_hot(codes, self.num_embeddings, dtype=self.compute_dtype))
+        height, width = codes.shape[1:]
+        outputs, inputs, taps = self.views(height, width)
+        codes = ops.reshape(codes, (-1, height * width))
+        rows = ops.take(codes, inputs, axis=1) + taps * self.num_embeddings  # (B, pairs)
+        sums = backend.sum_of_rows(self.table(), rows, outputs, height * width)  # (B, H * W, filters)
+        return self.activation(ops.reshape(sums, (-1, height, width, self.filters)) + self.bias)
+
+    def table(self):
+        """Return the kernel as a table, one row for each tap and code: (k * k * K, filters)."""
+        return ops.cast(ops.reshape(self.kernel, (-1, self.filters)), self.compute_dtype)
+
+    def views(self, height, width):
+        """Return the pairs (output, input) of positions that a live tap joins, and the tap: three int arrays.
+
+        In the order of the outputs; positions and taps are numbered in raster order. Taps beyond the border join
+        nothing: on a 7 x 7 grid, 660 of the 24 * 49 are left.
+        """
         half = self.kernel_size // 2
-        outside = self.num_embeddings
-        codes = ops.pad(codes, [[0, 0], [half, 0], [half, half]], constant_values=outside)
-        tables = ops.pad(self.live_kernel(), [[0, 0], [0, 0], [0, 1], [0, 0]])  # (k // 2 + 1, k, K + 1, filters)
-        tables = [ops.unstack(row) for row in ops.unstack(tables)]
-        rows = [
-            ops.take(tables[i][j], codes[:, i : i + height, j : j + width], axis=0) for i, j in np.argwhere(self.mask)
-        ]
-        return self.activation(sum(rows) + self.bias)
+        i, j, a, b = np.indices((height, width, self.kernel_size, self.kernel_size)).reshape(4, -1)
+        y, x = i + a - half, j + b - half
+        live = (self.mask[a, b] > 0) & (y >= 0) & (x >= 0) & (y < height) & (x < width)
+        pairs = np.stack([i * width + j, y * width + x, a * self.kernel_size + b])[:, live]
+        return pairs.astype("int32")
 
     def get_config(self):
         """Return the arguments that make this layer anew."""
         return {**super().get_config(), "num_embeddings": self.num_embeddings}
 
 
-def residual_block(x, filters, name):
-    """1 x 1, masked 3 x 3 with half the channels, 1 x 1, each with a ReLU, added to x: (B, H, W, F) -> (B, H, W, F)."""
-    y = layers.Conv2D(filters, 1, activation="relu", name=f"{name}_in")(x)
-    y = MaskedConv2D(filters // 2, 3, "B", activation="relu", name=f"{name}_masked")(y)
-    y = layers.Conv2D(filters, 1, activation="relu", name=f"{name}_out")(y)
-    return layers.Add(name=f"{name}_sum")([x, y])
-
-
 def build_network(code_shape, num_embeddings, filters, num_residual_blocks, num_pixelcnn_layers):
-    """Return the network, codes (B, h, w) int -> logits (B, h, w, K)."""
-    codes = keras.Input(code_shape, dtype="int32", name="codes")
-    x = MaskedCodeConv2D(num_embeddings, filters, 7, "A", activation="relu", name="codes_masked")(codes)
+    """Return the network, codes (B, h, w) int -> logits (B, h, w, K).
+
+    Each residual block is 1 x 1, masked 3 x 3 with half the channels, 1 x 1, each with a ReLU, added to its input. A
+    1 x 1 convolution is a Dense layer: the same matrix at every position.
+    """
+    made = [MaskedCodeConv2D(num_embeddings, filters, 7, "A", activation="relu", name="codes_masked")]
     for i in range(num_residual_blocks):
-        x = residual_block(x, filters, f"block_{i}")
+        made.append(layers.Dense(filters, activation="relu", name=f"block_{i}_in"))
+        made.append(MaskedConv2D(filters // 2, 3, "B", activation="relu", name=f"block_{i}_masked"))
+        made.append(layers.Dense(filters, activation="relu", name=f"block_{i}_out"))
+        made.append(layers.Add(name=f"block_{i}_sum"))
     for i in range(num_pixelcnn_layers):
-        x = MaskedConv2D(filters, 1, "B", activation="relu", name=f"masked_{i}")(x)
-    logits = layers.Conv2D(num_embeddings, 1, dtype="float32", name="logits")(x)
-    return keras.Model(codes, logits, name="network")
+        made.append(MaskedConv2D(filters, 1, "B", activation="relu", name=f"masked_{i}"))
+    made.append(layers.Dense(num_embeddings, dtype="float32", name="logits"))
+    layer = {each.name: each for each in made}
+    codes = keras.Input(code_shape, dtype="int32", name="codes")
+    return keras.Model(codes, connect(layer, codes, num_residual_blocks, num_pixelcnn_layers), name="network")
+
+
+def connect(layer, codes, num_residual_blocks, num_pixelcnn_layers):
+    """Return the logits of codes: the network, written once for whole grids and for one position at a time.
+
+    `layer` maps the name of each layer to what computes it.
+    """
+    x = layer["codes_masked"](codes)
+    for i in range(num_residual_blocks):
+        y = layer[f"block_{i}_in"](x)
+        y = layer[f"block_{i}_masked"](y)
+        y = layer[f"block_{i}_out"](y)
+        x = layer[f"block_{i}_sum"]([x, y])
+    for i in range(num_pixelcnn_layers):
+        x = layer[f"masked_{i}"](x)
+    return layer["logits"](x)
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -211,12 +254,26 @@ class PixelCNN(keras.Model):
         self.nats_per_code.update_state(nats)
         self.bits_per_image.update_state(nats)
         self.accuracy.update_state(x, y_pred)
-        return ops.mean(nats)
+        return backend.share_of_replica(ops.mean(nats))
+
+    def compile(self, *args, **kwargs):
+        """Configure the training, see ``keras.Model.compile``.
+
+        XLA has no sparse sums: where it compiles the training, the first layer multiplies one-hot vectors instead.
+        """
+        super().compile(*args, **kwargs)
+        self.network.get_layer("codes_masked").look_up = backend.sparse_sums_pay() and not self.jit_compile
+
+    def compile_from_config(self, config):
+        """Compile a loaded model as it was. Keras does so by itself only where ``compile`` is its own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, *args, **kwargs):
         """Train on codes, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is."""
         self._check(x, "codes to train on")
-        self._check(kwargs.get("validation_data"), "codes to validate on")
+        self._check(inputs_of(kwargs.get("validation_data")), "codes to validate on")
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
@@ -228,6 +285,10 @@ class PixelCNN(keras.Model):
         """Return the logits of codes in batches, see ``keras.Model.predict``: (N, h, w) -> (N, h, w, K), NumPy."""
         self._check(x, "codes")
         return super().predict(x, *args, **kwargs)
+
+    def incremental(self):
+        """Return this network as sampling computes it, one position at a time."""
+        return IncrementalPixelCNN(self)
 
     def get_config(self):
         """Return the arguments that make this model anew."""
@@ -260,3 +321,123 @@ class BitsPerImage(keras.metrics.Mean):
     def get_config(self):
         """Return the arguments that make this metric anew."""
         return {**super().get_config(), "code_shape": self.code_shape}
+
+
+class IncrementalConv:
+    """A :class:`MaskedConv2D` of type B, one position at a time: each input comes once and is kept while it is needed.
+
+    For each row: :meth:`begin_row`, then a call for each position from left to right, then :meth:`end_row`.
+    """
+
+    def __init__(self, layer):
+        self.layer = layer
+        self.half = layer.kernel_size // 2
+        self.taps = int(layer.mask[self.half].sum())  # live ones in the row of the centre
+
+    def empty(self, batch, width):
+        """Return the rows above the first one, zeros: (B, k // 2, W, C)."""
+        return ops.zeros((batch, self.half, width, self.layer.kernel.shape[2]), self.layer.compute_dtype)
+
+    def begin_row(self, rows):
+        """Compute what the k // 2 rows above, (B, k // 2, W, C), add to every position of a row."""
+        self.rows, self.row = rows, []
+        kernel = self.layer.live_kernel()
+        rows = ops.pad(rows, [[0, 0], [0, 0], [self.half, self.half], [0, 0]])
+        self.above = ops.conv(rows, kernel[:-1])[:, 0] + ops.cast(self.layer.bias, rows.dtype)  # (B, W, filters)
+        self.kernel = ops.reshape(kernel[-1, : self.taps], (-1, self.layer.filters))  # (taps * C, filters)
+
+    def __call__(self, x):
+        """Take the next position's input, (B, C), and return its output, (B, filters)."""
+        self.row.append(x)
+        row = ops.concatenate(self.row[-self.taps :], axis=-1)
+        added = ops.matmul(row, self.kernel[-row.shape[-1] :])
+        return self.layer.activation(self.above[:, len(self.row) - 1] + added)
+
+    def end_row(self):
+        """Return the rows above the next row."""
+        return ops.concatenate([self.rows[:, 1:], ops.stack(self.row, axis=1)[:, None]], axis=1)
+
+
+class IncrementalCodeConv:
+    """A :class:`MaskedCodeConv2D` of type A, one position at a time, see :class:`IncrementalConv`."""
+
+    def __init__(self, layer):
+        self.layer = layer
+        self.half = layer.kernel_size // 2
+        if layer.mask[self.half, self.half]:
+            raise ValueError(
+                "The first layer sees the code that is to be drawn: its mask must be of type A. "
+                "vqlib.sampling.sample_plainly draws from such a network all the same."
+            )
+        self.outside = layer.num_embeddings  # stands for a code beyond the border, looks up zeros
+        self.table = ops.pad(layer.table(), [[0, 1], [0, 0]])
+        self.bias = ops.cast(layer.bias, layer.compute_dtype)
+
+    def empty(self, batch, width):
+        """Return the rows above the first one: (B, k // 2, W) int32."""
+        return ops.full((batch, self.half, width), self.outside, "int32")
+
+    def begin_row(self, rows):
+        """Sum what the codes of the k // 2 rows above look up for every position of a row."""
+        self.rows = rows
+        width = rows.shape[2]
+        outputs, inputs, taps = self.layer.views(self.half + 1, width)
+        here = self.half * width  # the row itself is the last of these
+        from_above = (outputs >= here) & (inputs < here)
+        outputs, inputs, taps = outputs[from_above] - here, inputs[from_above], taps[from_above]
+        codes = ops.take(ops.reshape(rows, (-1, here)), inputs, axis=1)  # (B, pairs)
+        last = self.table.shape[0] - 1
+        looked_up = ops.where(codes == self.outside, last, taps * self.layer.num_embeddings + codes)
+        self.above = backend.sum_of_rows(self.table, looked_up, outputs, width) + self.bias
+
+    def __call__(self, row):
+        """Return the output at the next position, (B, filters), given the codes left of it: a list, each (B,)."""
+        above = self.above[:, len(row)]
+        row = row[-self.half :]
+        if row:
+            centre = self.half * self.layer.kernel_size + self.half
+            taps = np.arange(centre - len(row), centre, dtype="int32")
+            looked_up = taps * self.layer.num_embeddings + ops.stack(row, axis=1)  # (B, len(row))
+            above += ops.sum(ops.take(self.table, looked_up, axis=0), axis=1)
+        return self.layer.activation(above)
+
+    def end_row(self, row):
+        """Return the rows above the next row, given the codes of this one, (B, W)."""
+        return ops.concatenate([self.rows[:, 1:], row[:, None]], axis=1)
+
+
+class IncrementalPixelCNN:
+    """A :class:`PixelCNN`, one position at a time, for sampling (Ramachandran et al. 2017).
+
+    Each position's features are computed once, from features kept before: 180,224 multiply-adds with the defaults,
+    where running the whole network for every position costs 49 times that. It uses the weights as they are when it
+    is made. For each row: :meth:`begin_row`, a call for each position, :meth:`end_row`.
+    """
+
+    def __init__(self, prior):
+        self.prior = prior
+        self.layers = {layer.name: layer for layer in prior.network.layers}
+        self.codes = self.layers["codes_masked"] = IncrementalCodeConv(self.layers["codes_masked"])
+        self.convs = []
+        for name, layer in self.layers.items():
+            if isinstance(layer, MaskedConv2D) and layer.kernel_size > 1:
+                self.layers[name] = IncrementalConv(layer)
+                self.convs.append(self.layers[name])
+
+    def empty(self, batch):
+        """Return what is kept above the first row: codes, and the input of each masked convolution."""
+        width = self.prior.code_shape[1]
+        return [conv.empty(batch, width) for conv in (self.codes, *self.convs)]
+
+    def begin_row(self, kept):
+        """Start a row, with what was kept of the rows above."""
+        for conv, rows in zip((self.codes, *self.convs), kept, strict=True):
+            conv.begin_row(rows)
+
+    def __call__(self, row):
+        """Return the logits at the next position, (B, K), given the codes left of it: a list, each (B,)."""
+        return connect(self.layers, row, self.prior.num_residual_blocks, self.prior.num_pixelcnn_layers)
+
+    def end_row(self, row):
+        """Return what to keep for the next row, given the codes of this one, (B, W)."""
+        return [self.codes.end_row(row), *(conv.end_row() for conv in self.convs)]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from vqlib import _backend as backend
 from vqlib._checks import check_code_type, check_codes, check_positive_integer, check_vectors, is_array
 from vqlib.metrics import CodesUsed, Perplexity
 
@@ -34,7 +35,7 @@ def nearest_codes(vectors, codebook):
         return ops.cast(ops.argmin(half_norms - ops.matmul(rows, ops.transpose(codebook)), axis=1), "int32")
 
     total = vectors.shape[0]
-    if total is None or total <= ROWS_PER_SEARCH:
+    if not isinstance(total, int) or total <= ROWS_PER_SEARCH:  # not yet known: None, or a symbol on JAX
         return search(vectors)
     return ops.concatenate([search(vectors[i : i + ROWS_PER_SEARCH]) for i in range(0, total, ROWS_PER_SEARCH)])
 
@@ -157,12 +158,28 @@ class VectorQuantizer(keras.layers.Layer):
         }
 
     def _look_up(self, codes):
-        return ops.take(self.codebook, codes, axis=0)  # (..., D)
+        # The reshape makes the gradient dense: of a sparse one with repeated rows, Keras's Adam squares each by itself.
+        codebook = ops.reshape(self.codebook, self.codebook.shape)
+        return ops.take(codebook, codes, axis=0)  # (..., D)
 
     def _add_losses(self, z, z_q, codes):
         codebook_loss = ops.mean((ops.stop_gradient(z) - z_q) ** 2)
         commitment_loss = self.beta * ops.mean((z - ops.stop_gradient(z_q)) ** 2)
         self.add_loss(codebook_loss + commitment_loss)
+        vars(self)["_unmeasured"] = (codebook_loss, commitment_loss, codes)  # past Keras, which would track it
+        if keras.backend.backend() != "jax" or backend.has_values(z):
+            self.update_metrics()
+
+    def update_metrics(self):
+        """Update the metrics with the last call, unless it did so itself.
+
+        On JAX it cannot while ``fit`` or ``evaluate`` traces it, since Keras hands metrics to the model's
+        ``compute_loss`` alone, which has to call this; :class:`vqlib.VQVAE` does.
+        """
+        last_call = vars(self).pop("_unmeasured", None)
+        if last_call is None:
+            return
+        codebook_loss, commitment_loss, codes = last_call
         vectors = ops.size(codes)  # so that a smaller last batch weighs less
         self.codebook_loss.update_state(codebook_loss, sample_weight=vectors)
         self.commitment_loss.update_state(commitment_loss, sample_weight=vectors)

@@ -1,17 +1,22 @@
 """Codes from a prior, one position after the other."""
 
+import keras
 import numpy as np
 from keras import ops
 
+from vqlib import _backend as backend
 from vqlib._checks import check_codes, check_positive_integer, dtype_of
-from vqlib._quiet import tensorflow as tf
+
+SAMPLES_AT_ONCE = 1024  # bounds the noise: 25 MB for 7 x 7 codes and K = 128
 
 
 def sample(prior, num_samples=None, *, temperature=1.0, seed=0, codes=None, keep=None):
     """Draw grids of codes from a prior, position by position in raster order (ancestral sampling).
 
-    The readable reference: one compiled loop, in which the whole network runs once for each position. A code is drawn
-    as the argmax of logits / temperature plus Gumbel noise, which is a draw from their softmax.
+    One compiled call, in which each position is computed once, from features kept of the positions before it
+    (Ramachandran et al. 2017, "Fast generation for convolutional autoregressive models"). A code is drawn as the
+    argmax of logits / temperature plus Gumbel noise, which is a draw from their softmax. The first call compiles the
+    loop, for any number of samples, seed and temperature.
 
     Parameters
     ----------
@@ -32,14 +37,85 @@ def sample(prior, num_samples=None, *, temperature=1.0, seed=0, codes=None, keep
     -------
     int32 array, shape (num_samples, h, w), NumPy
     """
+    return _sample(_incremental_loop, prior, num_samples, temperature, seed, codes, keep)
+
+
+def sample_plainly(prior, num_samples=None, *, temperature=1.0, seed=0, codes=None, keep=None):
+    """Draw as :func:`sample` does, and the same codes, by running the whole network for every position.
+
+    The readable reference, h * w times the work. It takes any model from codes (N, h, w) to logits (N, h, w, K) that
+    has ``code_shape`` and ``num_embeddings``. The sums have another order, so that the last digits of the logits may
+    differ from :func:`sample`'s, and with them, very rarely, a code that had two nearly equal candidates.
+    """
+    return _sample(_plain_loop, prior, num_samples, temperature, seed, codes, keep)
+
+
+def _sample(loop, prior, num_samples, temperature, seed, codes, keep):
+    """Check the arguments, and run a loop over at most SAMPLES_AT_ONCE grids at a time."""
     if not temperature > 0:
         raise ValueError(
             f"temperature must be above 0, but {temperature!r} was given. "
             "For nearly always the likeliest code, use a small one such as 0.01."
         )
     codes, keep = _starting_point(prior, num_samples, codes, keep)
-    noise = np.random.default_rng(seed).gumbel(size=(*codes.shape, prior.num_embeddings)).astype("float32")
-    return _sample_loop(prior)(codes, keep, noise, tf.constant(temperature, "float32")).numpy()
+    generator = np.random.default_rng(seed)
+    temperature = np.float32(temperature)
+    grid = (None, *prior.code_shape)
+    run = backend.compiled(
+        prior,
+        loop,
+        keras.KerasTensor(grid, "int32"),
+        keras.KerasTensor(grid, "bool"),
+        keras.KerasTensor((*grid, prior.num_embeddings), "float32"),
+        keras.KerasTensor((), "float32"),
+    )
+    drawn = [np.zeros((0, *prior.code_shape), "int32")]
+    for i in range(0, len(codes), SAMPLES_AT_ONCE):
+        some = slice(i, i + SAMPLES_AT_ONCE)
+        noise = gumbel_noise(generator, (*codes[some].shape, prior.num_embeddings))
+        drawn.append(ops.convert_to_numpy(run(codes[some], keep[some], noise, temperature)))
+    return np.concatenate(drawn)
+
+
+def gumbel_noise(generator, shape):
+    """Return standard Gumbel noise, float32: minus the logarithm of exponential noise."""
+    exponential = generator.standard_exponential(shape, dtype="float32")
+    return -np.log(np.maximum(exponential, np.finfo("float32").tiny))
+
+
+def _incremental_loop(prior, codes, keep, noise, temperature):
+    """Row by row, and within a row position by position."""
+    height, width = prior.code_shape
+    network = prior.incremental()
+
+    def draw_row(i, state):
+        codes, kept = state
+        known, stays, noise_of_row = (ops.take(x, i, axis=1) for x in (codes, keep, noise))
+        network.begin_row(kept)
+        row = []
+        for j in range(width):
+            drawn = ops.argmax(network(row) / temperature + noise_of_row[:, j], axis=-1)  # (N,)
+            row.append(ops.where(stays[:, j], known[:, j], ops.cast(drawn, "int32")))
+        row = ops.stack(row, axis=1)  # (N, w)
+        here = ops.reshape(ops.arange(height) == i, (height, 1))
+        return ops.where(here, row[:, None], codes), network.end_row(row)
+
+    return ops.fori_loop(0, height, draw_row, (codes, network.empty(ops.shape(codes)[0])))[0]
+
+
+def _plain_loop(prior, codes, keep, noise, temperature):
+    """Position by position, each time with the whole network for the whole grid."""
+    height, width = prior.code_shape
+    positions = height * width
+    noise = ops.reshape(noise, (-1, positions, prior.num_embeddings))
+
+    def draw(position, codes):
+        logits = ops.reshape(prior(codes), (-1, positions, prior.num_embeddings))[:, position]
+        drawn = ops.argmax(logits / temperature + noise[:, position], axis=-1)  # (N,)
+        here = ops.reshape(ops.arange(positions) == position, (height, width)) & ~keep
+        return ops.where(here, ops.cast(drawn, "int32")[:, None, None], codes)
+
+    return ops.fori_loop(0, positions, draw, codes)
 
 
 def _starting_point(prior, num_samples, codes, keep):
@@ -63,25 +139,3 @@ def _starting_point(prior, num_samples, codes, keep):
             f"but is {dtype_of(keep)} of shape {np.shape(keep)}."
         )
     return codes, np.broadcast_to(keep, codes.shape).copy()
-
-
-def _sample_loop(prior):
-    """Return the prior's compiled sampling loop, made on first use and kept with the prior."""
-    if not hasattr(prior, "_compiled_sample_loop"):
-        height, width = prior.code_shape
-        positions = height * width
-
-        @tf.function(reduce_retracing=True)
-        def loop(codes, keep, noise, temperature):
-            noise = ops.reshape(noise, (-1, positions, prior.num_embeddings))
-
-            def step(position, codes):
-                logits = ops.reshape(prior(codes), (-1, positions, prior.num_embeddings))[:, position]
-                drawn = ops.argmax(logits / temperature + noise[:, position], axis=-1)  # (N,)
-                here = ops.reshape(ops.arange(positions) == position, (height, width)) & ~keep
-                return ops.where(here, ops.cast(drawn, "int32")[:, None, None], codes)
-
-            return ops.fori_loop(0, positions, step, codes)
-
-        prior._compiled_sample_loop = loop
-    return prior._compiled_sample_loop

@@ -1,0 +1,99 @@
+"""Training on two devices is training on one: the same losses, metrics, weights and codes."""
+
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
+
+# In a process of its own: the logical devices are made before TensorFlow starts. SGD shows a gradient that is doubled,
+# which Adam hides.
+SCRIPT = """
+    import sys
+
+    import numpy as np
+    import vqlib
+    import keras
+    import tensorflow as tf
+
+    two_devices = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_visible_devices([], "GPU")
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two_devices)
+    generator = np.random.default_rng(0)
+    images = generator.uniform(-0.5, 0.5, (32, 4, 4, 1)).astype("float32")
+    codes = generator.integers(5, size=(32, 2, 3)).astype("int32")
+
+
+    def autoencoder():
+        return vqlib.VQVAE((4, 4, 1), 8, 4, filters=(4,), data_variance=0.08)
+
+
+    def prior():
+        return vqlib.PixelCNN((2, 3), 5, filters=4, num_residual_blocks=1, num_pixelcnn_layers=0)
+
+
+    def train(strategy, make, data, optimizer):
+        validation = {"validation_data": data[:16], "validation_batch_size": 8} if optimizer == "sgd" else {}
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = make()
+            step = 1.0 if make is prior else 0.02
+            model.compile(keras.optimizers.SGD(step) if optimizer == "sgd" else keras.optimizers.Adam(1e-2))
+        start = model.get_weights()
+        found = model.fit(data, batch_size=8, epochs=2, shuffle=False, verbose=0, **validation).history
+        for i, (w, old) in enumerate(zip(model.get_weights(), start)):
+            found[f"weight {i}"], found[f"start {i}"] = w, old
+        if optimizer == "sgd":
+            found["codes"] = vqlib.sample(model, 7) if make is prior else model.encode(data)
+        return found
+
+
+    strategies = {"one": tf.distribute.get_strategy(), "two": tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])}
+    assert strategies["two"].num_replicas_in_sync == 2
+    found = {}
+    for make, data in ((autoencoder, images), (prior, codes)):
+        for optimizer in ("sgd", "adam"):
+            for devices, strategy in strategies.items():
+                for name, value in train(strategy, make, data, optimizer).items():
+                    found[f"{make.__name__}/{optimizer}/{devices}/{name}"] = value
+    np.savez("found.npz", **found)
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What the trainings of both models gave, by model, optimizer, devices and name."""
+    folder = tmp_path_factory.mktemp("devices")
+    subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT)], cwd=folder, check=True)
+    with np.load(folder / "found.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("model", "metrics"),
+    [
+        ("autoencoder", {"reconstruction_loss", "codebook_loss", "commitment_loss", "perplexity", "codes_used"}),
+        ("prior", {"nats_per_code", "bits_per_image", "accuracy"}),
+    ],
+)
+def test_two_devices_train_as_one(found, model, metrics, optimizer):
+    one, two = (
+        {key.split("/")[-1]: value for key, value in found.items() if key.startswith(f"{model}/{optimizer}/{devices}/")}
+        for devices in ("one", "two")
+    )
+    prefixes = ("", "val_") if optimizer == "sgd" else ("",)
+    assert set(one) == set(two) >= {f"{prefix}{name}" for name in ("loss", *metrics) for prefix in prefixes}
+    if optimizer == "sgd":
+        np.testing.assert_array_equal(two.pop("codes"), one["codes"])
+        assert len(np.unique(one["codes"])) > 2
+    for name, value in two.items():
+        np.testing.assert_allclose(value, one[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    moved = [
+        np.abs(value - one[name.replace("weight", "start")]).max() for name, value in one.items() if "weight" in name
+    ]
+    assert min(moved) > 1e-3, "the test cannot tell"
