@@ -7,10 +7,12 @@ VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 PROFILE = quick
+DEVICE = cpu
+UNIT_TESTS = $(filter-out $(patsubst %,tests/test_%.py,book notebooks repository),$(wildcard tests/test_*.py))
 PYTHON_FILES = vqlib tests notebooks/run.py book/_ext
 
 .DEFAULT_GOAL = help
-.PHONY: help install book test notebooks wheel-test lint format clean
+.PHONY: help install book test test-jax notebooks wheel-test benchmark lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -34,6 +36,10 @@ test: $(INSTALLED) ## run everything: notebooks, unit tests, pairs, book, links
 	VQLIB_PROFILE=quick MPLBACKEND= $(BIN)/python -m pytest -p no:randomly --durations=10 \
 		--nbval --nbval-current-env --nbval-cell-timeout=300 notebooks tests
 
+test-jax: $(INSTALLED) ## run the unit tests of vqlib on Keras's JAX backend; adds JAX to the environment
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[jax]"
+	KERAS_BACKEND=jax VQLIB_PROFILE=quick $(BIN)/python -m pytest -p no:randomly --durations=10 $(UNIT_TESTS)
+
 notebooks: $(INSTALLED) ## run the chapters; PROFILE=full retrains and rewrites them, CHAPTER=3 one, FORCE=1 afresh
 	$(BIN)/python notebooks/run.py --profile $(PROFILE) $(addprefix --chapter ,$(CHAPTER)) $(if $(FORCE),--force)
 
@@ -44,6 +50,9 @@ wheel-test: $(INSTALLED) ## run every chapter from an empty folder, with only th
 	build/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		build/wheel/*.whl ipykernel jupytext nbclient
 	build/venv/bin/python notebooks/run.py --profile quick
+
+benchmark: $(INSTALLED) ## time vqlib against the textbook's way, a quarter of an hour; DEVICE=gpu on a GPU
+	$(BIN)/python tests/benchmark.py book/benchmarks/$(DEVICE).json
 
 lint: $(INSTALLED) ## check code style, notebooks included
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import importlib
 import json
 import pathlib
 import platform
@@ -9,7 +10,7 @@ import platform
 import keras
 import numpy as np
 
-from vqlib._quiet import tensorflow as tf
+from vqlib import _backend as backend
 from vqlib.autoencoder import VQVAE
 from vqlib.pixelcnn import PixelCNN
 
@@ -107,20 +108,18 @@ def save(model, name, *, data, seed, epochs, minutes, metrics, folder=FOLDER, **
 
 def versions():
     """Return the versions that a result depends on, a dict."""
+    name = keras.backend.backend()
     return {
         "python": platform.python_version(),
-        "tensorflow": tf.__version__,
+        name: importlib.import_module(name).__version__,
         "keras": keras.__version__,
         "numpy": np.__version__,
     }
 
 
 def device():
-    """Return in words what TensorFlow computes on: the names of the GPUs, or the processor."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return f"CPU ({platform.machine()})"
-    return ", ".join(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus)
+    """Return in words what Keras computes on: the names of the GPUs, or the processor."""
+    return ", ".join(backend.accelerators()) or f"CPU ({platform.machine()})"
 
 
 def _load(name, folder):
