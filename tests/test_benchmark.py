@@ -57,7 +57,14 @@ def test_sampling_is_timed_on_the_same_codes(capsys):
 def test_ratios_are_those_of_the_pairs(directive):
     taken = {"reference": [3.0, 4.0, 10.0, 6.0, 8.0], "ours": [1.0, 2.0, 2.0, 2.0, 2.0]}
     np.testing.assert_array_equal(directive.ratios(taken), [3, 2, 5, 3, 4])
-    assert directive.row("work", taken) == "| work | 6 s | 2 s | **3 (3 to 4)** | 5 |"
+    assert directive.row("work", taken).split("|")[1:] == [
+        " work ",
+        " 6\xa0s ",
+        " 2\xa0s ",
+        " **3 (3 to 4)** ",
+        " 5 ",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +72,7 @@ def test_ratios_are_those_of_the_pairs(directive):
     [(0.0123, "12.3 ms"), (0.5, "500 ms"), (2.345, "2.35 s"), (123.4, "123 s"), (1234.5, "1234 s")],
 )
 def test_durations_read_well(directive, seconds, words):
-    assert directive.duration(seconds) == words
+    assert directive.duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == words
 
 
 def test_committed_figures_are_complete_and_make_every_part_of_the_page(directive):

@@ -25,8 +25,8 @@ ORANGE, BLUE = "#d55e00", "#3a8fd0"  # legible on white and on black
 def duration(seconds):
     """Return seconds in words, with three digits."""
     if seconds < 1:
-        return f"{seconds * 1000:.3g} ms"
-    return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:.0f} s"
+        return f"{seconds * 1000:.3g}\N{NO-BREAK SPACE}ms"
+    return f"{seconds:.3g}\N{NO-BREAK SPACE}s" if seconds < 1000 else f"{seconds:.0f}\N{NO-BREAK SPACE}s"
 
 
 def ratios(taken):
