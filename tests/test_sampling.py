@@ -127,6 +127,13 @@ def test_sampler_follows_weights_that_change(wide_prior):
     assert not np.array_equal(before, after)
 
 
+def test_sampling_works_under_mixed_precision(mixed_bfloat16, tiny_prior):
+    prior = tiny_prior(spread=1.5, code_shape=(3, 4), num_embeddings=7)
+    codes = sample(prior, 50)
+    assert len(np.unique(codes)) > 3
+    assert (codes == vqlib.sampling.sample_plainly(prior, 50)).mean() > 0.9  # bfloat16 tips some close choices
+
+
 # Inpainting
 
 
