@@ -32,6 +32,11 @@ SCRIPT = """
         return vqlib.VQVAE((4, 4, 1), 8, 4, filters=(4,), data_variance=0.08)
 
 
+    def moving_average(restart_below=0.0):
+        quantizer = vqlib.EMAVectorQuantizer(8, 4, decay=0.8, restart_below=restart_below, seed=0)
+        return vqlib.VQVAE((4, 4, 1), filters=(4,), data_variance=0.08, quantizer=quantizer)
+
+
     def prior():
         return vqlib.PixelCNN((2, 3), 5, filters=4, num_residual_blocks=1, num_pixelcnn_layers=0)
 
@@ -55,11 +60,17 @@ SCRIPT = """
     strategies = {"one": tf.distribute.get_strategy(), "two": tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])}
     assert strategies["two"].num_replicas_in_sync == 2
     found = {}
-    for make, data in ((autoencoder, images), (prior, codes)):
+    for make, data in ((autoencoder, images), (moving_average, images), (prior, codes)):
         for optimizer in ("sgd", "adam"):
             for devices, strategy in strategies.items():
                 for name, value in train(strategy, make, data, optimizer).items():
                     found[f"{make.__name__}/{optimizer}/{devices}/{name}"] = value
+    with strategies["two"].scope():
+        restarted = moving_average(restart_below=0.5)
+        restarted.compile(keras.optimizers.SGD(0.0))
+    restarted.fit(images, batch_size=8, epochs=10, shuffle=False, verbose=0)
+    found["restarted"] = [values.numpy() for values in restarted.quantizer.codebook.value.values]
+    found["vectors"] = restarted.encoder(images)
     np.savez("found.npz", **found)
 """
 
@@ -78,6 +89,7 @@ def found(tmp_path_factory):
     ("model", "metrics"),
     [
         ("autoencoder", {"reconstruction_loss", "codebook_loss", "commitment_loss", "perplexity", "codes_used"}),
+        ("moving_average", {"reconstruction_loss", "codebook_loss", "commitment_loss", "perplexity", "codes_used"}),
         ("prior", {"nats_per_code", "bits_per_image", "accuracy"}),
     ],
 )
@@ -97,3 +109,10 @@ def test_two_devices_train_as_one(found, model, metrics, optimizer):
         np.abs(value - one[name.replace("weight", "start")]).max() for name, value in one.items() if "weight" in name
     ]
     assert min(moved) > 1e-3, "the test cannot tell"
+
+
+def test_entries_restart_on_the_same_vectors_on_all_devices(found):
+    first, second = found["restarted"]
+    np.testing.assert_array_equal(first, second)
+    distance = np.linalg.norm(found["vectors"].reshape(-1, 1, 4) - first, axis=-1).min(axis=0)
+    assert distance.max() < 0.2 * np.linalg.norm(found["vectors"], axis=-1).max()

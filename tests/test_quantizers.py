@@ -371,6 +371,7 @@ def test_codes_that_are_not_integers_are_refused(codes):
         VectorQuantizer(8, 4).decode(np.array(codes))
 
 
-def test_too_few_vectors_for_k_means_are_refused():
-    with pytest.raises(ValueError, match=r"k-means for 8 codes needs as many vectors; 5 were given"):
-        VectorQuantizer(8, 4).initialize(np.zeros((5, 4), "float32"))
+@pytest.mark.parametrize("method", ["kmeans", "data"])
+def test_too_few_vectors_to_start_from_are_refused(method):
+    with pytest.raises(ValueError, match=r"8 codes need at least as many vectors to start from; 5 were given"):
+        VectorQuantizer(8, 4).initialize(np.zeros((5, 4), "float32"), method)

@@ -7,8 +7,9 @@ from vqlib.autoencoder import VQVAE
 from vqlib.checkpoints import load_card, load_pretrained
 from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
 from vqlib.exercises import check
+from vqlib.finite_scalar import FiniteScalarQuantizer
 from vqlib.pixelcnn import PixelCNN
-from vqlib.quantizers import VectorQuantizer
+from vqlib.quantizers import EMAVectorQuantizer, VectorQuantizer
 from vqlib.runs import Resumable, keep_run, profile
 from vqlib.sampling import sample
 
@@ -16,6 +17,8 @@ __all__ = [
     "VQVAE",
     "Dataset",
     "DatasetNotFoundError",
+    "EMAVectorQuantizer",
+    "FiniteScalarQuantizer",
     "PixelCNN",
     "Resumable",
     "VectorQuantizer",

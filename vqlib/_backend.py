@@ -101,8 +101,24 @@ def accelerators():
     return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
 
 
+def several_replicas():
+    """Whether ``tf.distribute`` trains on several devices."""
+    return keras.backend.backend() == "tensorflow" and tf.distribute.get_strategy().num_replicas_in_sync > 1
+
+
 def share_of_replica(loss):
     """Return the loss that one replica of ``tf.distribute`` adds to the others': its mean, over the replicas."""
-    if keras.backend.backend() != "tensorflow":
-        return loss
-    return loss / tf.distribute.get_strategy().num_replicas_in_sync
+    return loss / tf.distribute.get_strategy().num_replicas_in_sync if several_replicas() else loss
+
+
+def sum_over_replicas(x):
+    """Return the sum of a tensor over the replicas of ``tf.distribute``, on each of them."""
+    return tf.distribute.get_replica_context().all_reduce("sum", x) if several_replicas() else x
+
+
+def of_first_replica(x):
+    """Return the first replica's tensor, on each of the replicas of ``tf.distribute``."""
+    if not several_replicas():
+        return x
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return sum_over_replicas(x * ops.cast(replica == 0, x.dtype))

@@ -132,8 +132,8 @@ class VQVAE(keras.Model):
         """D, the length of a codebook entry."""
         return self.quantizer.embedding_dim
 
-    def call(self, images):
-        """Reconstruct: (B, H, W, C) -> (B, H, W, C)."""
+    def call(self, images, training=None):
+        """Reconstruct: (B, H, W, C) -> (B, H, W, C). Keras hands `training` on to the quantizer."""
         return self.decoder(self.quantizer(self.encoder(images)))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -142,9 +142,10 @@ class VQVAE(keras.Model):
         squared_error = ops.mean((ops.cast(x, "float32") - y_pred) ** 2)
         reconstruction_loss = squared_error / self.data_variance
         self.reconstruction_loss.update_state(reconstruction_loss, sample_weight=ops.shape(x)[0])
-        if hasattr(self.quantizer, "update_metrics"):
-            self.quantizer.update_metrics()
-        return backend.share_of_replica(reconstruction_loss + sum(self.losses))
+        loss = backend.share_of_replica(reconstruction_loss + sum(self.losses))
+        if hasattr(self.quantizer, "finish_call"):
+            self.quantizer.finish_call()
+        return loss
 
     def fit(self, x=None, *args, **kwargs):
         """Train on images, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is."""
@@ -176,10 +177,15 @@ class VQVAE(keras.Model):
         images = [ops.convert_to_numpy(decode(batch)) for batch in _batches(codes)]
         return np.concatenate([np.zeros((0, *self.image_shape), "float32"), *images])
 
-    def initialize_codebook(self, images, seed=0):
-        """Start the codebook from k-means over the encoder's outputs for `images` (a few hundred do)."""
+    def initialize_codebook(self, images, method="kmeans", seed=0):
+        """Start the codebook from the encoder's outputs for `images` (a few hundred do).
+
+        `method` is "kmeans", for their k-means centres, or "data", for some of them.
+        """
         check_images(images, self.image_shape)
-        self.quantizer.initialize(self.encoder(images), seed=seed)
+        if not hasattr(self.quantizer, "initialize"):
+            raise TypeError(f"{type(self.quantizer).__name__} has no codebook to initialize. Leave this call out.")
+        self.quantizer.initialize(self.encoder(images), method, seed)
 
     def get_config(self):
         """Return the arguments that make this model anew."""

@@ -1,0 +1,71 @@
+"""FiniteScalarQuantizer: codes without a codebook to learn."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from vqlib._checks import check_positive_integer, check_vectors
+from vqlib.quantizers import Quantizer, straight_through
+
+
+@keras.saving.register_keras_serializable("vqlib")
+class FiniteScalarQuantizer(Quantizer):
+    """Round each entry of a vector to one of a few levels; the code is the combination of levels.
+
+    Mentzer et al. (2023, "Finite scalar quantization: VQ-VAE made simple"), section 3.1. The codebook is a grid that
+    nothing moves, so no entry can be left behind, and no loss is added. Entry d is squashed by a tanh into a range that
+    holds ``levels[d]`` integers, rounded, with a straight-through gradient, and divided into [-1, 1].
+
+    Parameters
+    ----------
+    levels : sequence of int, each at least 2
+        D is their number, K their product: (8, 4, 4) has 128 codes for vectors of 3 entries. The paper finds at least
+        5 levels in each entry best.
+
+    Raises
+    ------
+    ValueError
+        If an entry of levels is below 2, or the last axis of an input is not D.
+    TypeError
+        If an input is not floating point, or codes are not integers.
+    """
+
+    def __init__(self, levels, **kwargs):
+        if not levels:
+            raise ValueError("levels must hold at least one number, but none was given.")
+        for level in levels:
+            check_positive_integer("Each entry of levels", level)
+            if level == 1:
+                raise ValueError("Each entry of levels must be at least 2: one level says nothing.")
+        super().__init__(int(np.prod(levels)), len(levels), **kwargs)
+        self.levels = tuple(levels)
+        self._levels = np.array(levels, "int32")
+        self._steps = np.cumprod([1, *levels[:-1]]).astype("int32")  # of the code, for one level more in an entry
+        half = (self._levels - 1) / 2
+        offset = np.where(self._levels % 2, 0, 0.5)  # an even number of integers does not lie around 0
+        self._half, self._offset = half.astype("float32"), offset.astype("float32")
+        self._shift = np.arctanh(np.where(self._levels == 2, 0, offset / half)).astype("float32")  # 0 stays 0
+
+    def call(self, z):
+        """Quantize: (..., D) -> (..., D), in [-1, 1], with the straight-through gradient."""
+        check_vectors(z, self.embedding_dim)
+        dtype = keras.backend.standardize_dtype(z.dtype)
+        bounded = self._bound(ops.cast(z, "float32"))
+        self._measure(self.encode(z))
+        return ops.cast(straight_through(bounded, ops.round(bounded)) / (self._levels // 2), dtype)
+
+    def get_config(self):
+        """Return the arguments that make this layer anew."""
+        return {**super().get_config(), "levels": self.levels}
+
+    def _bound(self, z):
+        """Squash each entry into the range that rounds to its levels: -(L // 2) .. (L - 1) // 2."""
+        return ops.tanh(z + self._shift) * self._half - self._offset
+
+    def _search(self, vectors):
+        levels = ops.cast(ops.round(self._bound(vectors)), "int32") + self._levels // 2  # (N, D), from 0
+        return ops.sum(levels * self._steps, axis=-1)
+
+    def _look_up(self, codes):
+        levels = ops.expand_dims(codes, -1) // self._steps % self._levels  # (..., D), from 0
+        return ops.cast(levels - self._levels // 2, "float32") / (self._levels // 2)
