@@ -28,7 +28,7 @@ class Classifier(keras.Model):
     (B, num_classes). Metrics, over the dataset: ``loss``, the mean cross-entropy in nats, and ``accuracy``.
 
     For each entry of `filters` a 3 x 3 convolution with a ReLU and a 2 x 2 max-pooling; then the features, a dense
-    layer with a ReLU; then the logits. With the defaults 89,546 parameters.
+    layer with a leaky ReLU, so that none of them dies; then the logits. With the defaults 89,546 parameters.
 
     Parameters
     ----------
@@ -43,9 +43,8 @@ class Classifier(keras.Model):
         super().__init__(**{"name": "classifier", **kwargs})  # fixed names: the same weights make the same file
         if len(image_shape) != 3:
             raise ValueError(f"image_shape must be (height, width, channels), but {tuple(image_shape)} was given.")
-        for size in (*image_shape, *filters):
-            check_positive_integer("Each entry of image_shape and filters", size)
-        check_positive_integer("num_classes", num_classes)
+        for size in (*image_shape, *filters, num_classes):
+            check_positive_integer("num_classes, and each entry of image_shape and filters,", size)
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
         self.filters = tuple(filters)
@@ -54,7 +53,7 @@ class Classifier(keras.Model):
             self.body.add(layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv_{i}"))
             self.body.add(layers.MaxPooling2D(padding="same", name=f"pool_{i}"))
         self.body.add(layers.Flatten(name="flatten"))
-        self.body.add(layers.Dense(filters[-1], activation="relu", dtype="float32", name="features"))
+        self.body.add(layers.Dense(filters[-1], activation="leaky_relu", dtype="float32", name="features"))
         self.logits = layers.Dense(num_classes, dtype="float32", name="logits")  # float32 also in mixed precision
         self.logits.build((None, filters[-1]))
         self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
@@ -107,16 +106,12 @@ class Classifier(keras.Model):
         if not isinstance(images, np.ndarray):
             return
         check_images(images, self.image_shape)
-        if shape_of(labels) != images.shape[:1] or not dtype_of(labels).startswith(("int", "uint")):
-            raise ValueError(
-                f"labels must be {len(images)} integers, one for each image, "
-                f"but are {dtype_of(labels)} of shape {shape_of(labels)}."
-            )
-        if len(labels) and not 0 <= np.min(labels) <= np.max(labels) < self.num_classes:
-            raise ValueError(
-                f"labels must lie in 0..{self.num_classes - 1} (num_classes={self.num_classes}), "
-                f"but lie in {np.min(labels)}..{np.max(labels)}."
-            )
+        shape, dtype = shape_of(labels), dtype_of(labels)
+        if shape != images.shape[:1] or not dtype.startswith(("int", "uint")):
+            raise ValueError(f"labels must be {len(images)} integers, one an image, but are {dtype} of shape {shape}.")
+        low, high = np.min(labels), np.max(labels)
+        if low < 0 or high >= self.num_classes:
+            raise ValueError(f"labels must lie in 0..{self.num_classes - 1}, but lie in {low}..{high}.")
 
 
 def _features(model, images):
@@ -137,7 +132,7 @@ def frechet_distance(features, other_features):
     Parameters
     ----------
     features, other_features : float arrays, shapes (N, F) and (M, F)
-        Finite; N and M above F, since fewer rows leave the covariance without full rank.
+        Finite; N and M above F, since fewer rows leave a covariance without full rank.
 
     Returns
     -------
@@ -146,7 +141,7 @@ def frechet_distance(features, other_features):
     mean, covariance = _moments(features, "features")
     other_mean, other_covariance = _moments(other_features, "other_features")
     if len(mean) != len(other_mean):
-        raise ValueError(f"Both must have as many columns, but features has {len(mean)}, the other {len(other_mean)}.")
+        raise ValueError(f"Both must have as many features, but have {len(mean)} and {len(other_mean)}.")
     # Tr((S1 S2)^(1/2)) is the sum of the singular values of S1^(1/2) S2^(1/2): no root of an unsymmetric matrix.
     fidelity = np.linalg.norm(_root(covariance) @ _root(other_covariance), "nuc")
     distance = np.sum((mean - other_mean) ** 2) + np.trace(covariance + other_covariance) - 2 * fidelity
@@ -157,8 +152,7 @@ def frechet_floor(features, sizes, repeats=10, seed=0):
     """Return Frechet distances of real against real: what a perfect model would score, by the number of images.
 
     The distance between finite sets is biased: its mean falls about as 1 / N towards the true one (Chong and Forsyth
-    2020, "Effectively unbiased FID and Inception Score and where to find them"). So judge N samples against N real
-    images beside this floor at the same N.
+    2020, "Effectively unbiased FID and Inception Score and where to find them"). Judge N samples by the floor at N.
 
     Parameters
     ----------
@@ -167,8 +161,8 @@ def frechet_floor(features, sizes, repeats=10, seed=0):
     sizes : sequence of int
         Each N above F, and at most M / 2.
     repeats : int
-        How many draws of two disjoint sets of N rows for each N. They are draws from the same M rows: near N = M / 2
-        their spread is smaller than that of fresh images would be.
+        How many draws of two disjoint sets of N rows. All are from the same M rows, so that near N = M / 2 they spread
+        less than fresh images would.
     seed : int
 
     Returns
@@ -177,15 +171,13 @@ def frechet_floor(features, sizes, repeats=10, seed=0):
     """
     check_positive_integer("repeats", repeats)
     for size in sizes:
-        check_positive_integer("Each of sizes", size)
         if 2 * size > len(features):
             raise ValueError(f"Two disjoint sets of {size} need {2 * size} rows, but features has {len(features)}.")
-    features = np.asarray(features)
     generator = np.random.default_rng(seed)
 
     def draw(size):
-        rows = generator.permutation(len(features))[: 2 * size]
-        return frechet_distance(features[rows[:size]], features[rows[size:]])
+        rows = generator.permutation(features)[: 2 * size]
+        return frechet_distance(rows[:size], rows[size:])
 
     return np.array([[draw(size) for _ in range(repeats)] for size in sizes])
 
@@ -196,10 +188,8 @@ def _moments(features, name):
     if features.ndim != 2:
         raise ValueError(f"{name} must have shape (images, features), but has shape {features.shape}.")
     if len(features) <= features.shape[1]:
-        raise ValueError(
-            f"{name} has {len(features)} rows, but a covariance of {features.shape[1]} features needs at least "
-            f"{features.shape[1] + 1} to have full rank. Give more images."
-        )
+        least = features.shape[1] + 1
+        raise ValueError(f"{name} has {len(features)} rows; a covariance of full rank needs {least}. Give more images.")
     if not np.isfinite(features).all():
         raise ValueError(f"{name} holds NaN or infinity.")
     return features.mean(axis=0), np.cov(features, rowvar=False).reshape(features.shape[1], -1)
@@ -232,8 +222,6 @@ def nearest_images(images, training_images, k=1):
     check_images(images)
     check_images(training_images, np.shape(images)[1:], "training_images")
     check_positive_integer("k", k)
-    if k > len(training_images):
-        raise ValueError(f"k={k}, but there are only {len(training_images)} training images.")
     rows, training_rows = (np.reshape(x, (len(x), -1)) for x in (images, training_images))
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(training_rows)  # in chunks, by its own working
     indices = search.kneighbors(rows, return_distance=False)  # (N, k)
@@ -242,9 +230,9 @@ def nearest_images(images, training_images, k=1):
 
 
 def codec_rate(images, codec, quality=None, sheet=False):
-    """Measure what a picture format pays for images, and what it loses: its files are written and read back.
+    """Measure what a picture format pays for images and what it loses, from files that Pillow writes and reads back.
 
-    By Pillow, which Matplotlib brings along.
+    Pillow comes with Matplotlib.
 
     Parameters
     ----------
@@ -254,17 +242,15 @@ def codec_rate(images, codec, quality=None, sheet=False):
     quality : int in 0..100, optional
         For JPEG and WebP; without it, PNG and WebP lose nothing.
     sheet : bool
-        False: a file for each image. Of a small image that is mostly header. True: one file, with all images tiled in
-        a square, row by row, the rest black. That shares the header, and a bit more: tiles share the blocks that the
-        codec transforms, and what it learns of one tile serves the others.
+        False: a file for each image, which for a small image is mostly header. True: one file, with all images tiled
+        in a square, the rest black. They share the header, and also the blocks and tables of the codec.
 
     Returns
     -------
     bits_per_image : float
         8 times the bytes of all files, header and all, over N.
     mse : float
-        Mean squared error of what the files decode to, on the scale of the images; see
-        :func:`vqlib.metrics.mean_squared_error`.
+        Mean squared error of what the files decode to, on the scale of the images.
     """
     check_images(images)
     if shape_of(images)[-1] not in (1, 3):
@@ -272,12 +258,13 @@ def codec_rate(images, codec, quality=None, sheet=False):
     options = _options(codec, quality)
     pixels = np.round((np.asarray(images, "float64") + 0.5) * 255).astype("uint8")
     pictures = [_tile(pixels)] if sheet else pixels
+    grey = pixels.shape[-1] == 1
     size, decoded = 0, []
     for picture in pictures:
         file = io.BytesIO()
-        PIL.Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(file, codec, **options)
-        size += file.tell()
-        read = PIL.Image.open(file).convert("L" if picture.shape[-1] == 1 else "RGB")  # WebP has no grey
+        PIL.Image.fromarray(picture[..., 0] if grey else picture).save(file, codec, **options)
+        size += len(file.getvalue())
+        read = PIL.Image.open(file).convert("L" if grey else "RGB")  # WebP has no grey
         decoded.append(np.asarray(read).reshape(picture.shape))
     decoded = _untile(decoded[0], pixels.shape) if sheet else np.stack(decoded)
     return 8 * size / len(images), mean_squared_error(images, to_images(decoded))
@@ -285,29 +272,25 @@ def codec_rate(images, codec, quality=None, sheet=False):
 
 def _options(codec, quality):
     """Return how Pillow is to write the format, or raise."""
-    if codec not in LOSSY | LOSSLESS:
-        raise ValueError(f"Unknown codec {codec!r}. Known: {', '.join(sorted(LOSSY | LOSSLESS))}.")
+    known, how = (LOSSLESS, "without") if quality is None else (LOSSY, "with")
+    if codec not in known:
+        raise ValueError(f"There is no codec {codec!r} {how} a quality. Known {how} one: {', '.join(known)}.")
     if codec == "WebP" and not PIL.features.check("webp"):
         raise RuntimeError("This Pillow was built without WebP. Install one from PyPI: pip install --upgrade pillow.")
     if quality is None:
-        if codec not in LOSSLESS:
-            raise ValueError(f"{codec} always loses something: give a quality in 0..100.")
-        return LOSSLESS[codec]
-    if codec not in LOSSY:
-        raise ValueError(f"{codec} loses nothing and has no quality. Leave it out.")
+        return known[codec]
     if not 0 <= quality <= 100:
         raise ValueError(f"quality must lie in 0..100, but {quality!r} was given.")
-    return {**LOSSY[codec], "quality": quality}
+    return {**known[codec], "quality": quality}
 
 
 def _tile(pixels):
     """Return one picture of all images, row by row: (N, H, W, C) -> (h * H, w * W, C), zero where images run out."""
     number, height, width, channels = pixels.shape
-    columns = math.isqrt(number - 1) + 1  # the square root, rounded up
-    rows = -(-number // columns)
-    padded = np.pad(pixels, [[0, rows * columns - number], [0, 0], [0, 0], [0, 0]])
-    grid = padded.reshape(rows, columns, height, width, channels).swapaxes(1, 2)  # (h, H, w, W, C)
-    return grid.reshape(rows * height, columns * width, channels)
+    columns = math.ceil(math.sqrt(number))
+    padded = np.pad(pixels, [[0, -number % columns], [0, 0], [0, 0], [0, 0]])
+    grid = padded.reshape(-1, columns, height, width, channels).swapaxes(1, 2)  # (h, H, w, W, C)
+    return grid.reshape(-1, columns * width, channels)
 
 
 def _untile(sheet, shape):
