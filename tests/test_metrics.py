@@ -79,6 +79,31 @@ def test_nats_a_code_become_bits_an_image():
     assert metrics.bits_per_image(1.0, (2, 3)) == pytest.approx(6 / np.log(2))
 
 
+def test_position_bits_by_hand():
+    training = np.array([[[0, 1]], [[0, 1]], [[0, 0]]])  # two positions; with one more of each of K = 3 codes:
+    codes = np.array([[[0, 1]], [[2, 0]]])  # 4/6 and 3/6, then 1/6 and 2/6
+    expected = -np.mean([np.log2(4 / 6 * 3 / 6), np.log2(1 / 6 * 2 / 6)])
+    assert metrics.position_bits(codes, training, 3) == pytest.approx(expected)
+
+
+def test_position_bits_of_codes_without_pattern_are_those_of_a_fixed_length(rng):
+    codes = rng.integers(8, size=(20_000, 2, 3))
+    assert metrics.position_bits(codes[10_000:], codes[:10_000], 8) == pytest.approx(6 * 3, rel=0.001)
+
+
+def test_position_bits_tell_positions_apart():
+    codes = np.tile(np.arange(4).reshape(2, 2), (10_000, 1, 1))
+    assert metrics.position_bits(codes, codes, 4) < 0.01
+    assert metrics.position_bits(codes[:, ::-1], codes, 4) > 40
+
+
+def test_position_bits_refuse_grids_of_another_shape_and_codes_out_of_range():
+    with pytest.raises(ValueError, match=r"codes must have shape \(batch, 7, 7\), but have shape \(3, 49\)"):
+        metrics.position_bits(np.zeros((3, 49), int), np.zeros((5, 7, 7), int), 4)
+    with pytest.raises(ValueError, match=r"training_codes must lie in 0..3"):
+        metrics.position_bits(np.zeros((3, 2, 2), int), np.full((5, 2, 2), 4), 4)
+
+
 # The streaming metrics
 
 

@@ -1,11 +1,12 @@
 """vqlib: vector quantization, VQ-VAE and PixelCNN in Keras 3, small enough to read in one sitting."""
 
 from vqlib import _quiet  # noqa: F401, I001, first: TensorFlow starts with pages of messages
-from vqlib import metrics, plots
+from vqlib import evaluation, metrics, plots
 from vqlib._version import __version__
 from vqlib.autoencoder import VQVAE
 from vqlib.checkpoints import load_card, load_pretrained
 from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
+from vqlib.evaluation import Classifier
 from vqlib.exercises import check
 from vqlib.finite_scalar import FiniteScalarQuantizer
 from vqlib.pixelcnn import PixelCNN
@@ -15,6 +16,7 @@ from vqlib.sampling import sample
 
 __all__ = [
     "VQVAE",
+    "Classifier",
     "Dataset",
     "DatasetNotFoundError",
     "EMAVectorQuantizer",
@@ -24,6 +26,7 @@ __all__ = [
     "VectorQuantizer",
     "__version__",
     "check",
+    "evaluation",
     "keep_run",
     "load_card",
     "load_dataset",

@@ -47,7 +47,8 @@ def check_images(images, image_shape=None, name="images"):
     if low < -0.5 or high > 0.5:
         raise ValueError(
             f"{name} must lie in [-0.5, 0.5], but lie in [{low:g}, {high:g}]. "
-            "For pixels in 0..255, convert: images / 255 - 0.5; for pixels in [0, 1]: images - 0.5."
+            "For pixels in 0..255, convert: images / 255 - 0.5; for pixels in [0, 1]: images - 0.5. "
+            "What a decoder made may lie a little beyond: clip it, np.clip(images, -0.5, 0.5)."
         )
 
 

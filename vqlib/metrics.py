@@ -64,6 +64,34 @@ def bits_per_image(nats_per_code, code_shape):
     return float(nats_per_code / np.log(2) * np.prod(code_shape))
 
 
+def position_bits(codes, training_codes, num_embeddings):
+    """Return the bits that an image costs with a table of frequencies for each position, and nothing else.
+
+    The static code of order 0: each position pays -log2 of how often its code stood there in training, every code
+    counted once more than it occurred (Laplace 1814), so that none is impossible. A prior has to beat it, and it has
+    to beat h * w * log2(K), which knows nothing.
+
+    Parameters
+    ----------
+    codes : int array, shape (N, h, w), values in 0..num_embeddings - 1
+        What is paid for: test images.
+    training_codes : int array, shape (M, h, w)
+        What the tables are made of.
+    num_embeddings : int, K
+
+    Returns
+    -------
+    float, the mean over images
+    """
+    training_codes = check_codes(training_codes, num_embeddings, name="training_codes")
+    codes = check_codes(codes, num_embeddings, training_codes.shape[1:])
+    positions = np.arange(np.prod(codes.shape[1:], dtype=int))
+    counts = np.ones((len(positions), num_embeddings))
+    np.add.at(counts, (positions, training_codes.reshape(-1, len(positions))), 1)
+    bits = -np.log2(counts / counts.sum(axis=1, keepdims=True))  # (h * w, K)
+    return float(bits[positions, codes.reshape(-1, len(positions))].sum(axis=1).mean())
+
+
 @keras.saving.register_keras_serializable("vqlib")
 class CodesUsed(keras.metrics.Metric):
     """The number of different codes seen since the last reset: over the dataset, not averaged over batches.

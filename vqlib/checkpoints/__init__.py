@@ -12,10 +12,11 @@ import numpy as np
 
 from vqlib import _backend as backend
 from vqlib.autoencoder import VQVAE
+from vqlib.evaluation import Classifier
 from vqlib.pixelcnn import PixelCNN
 
 FOLDER = pathlib.Path(__file__).parent
-MODELS = {"VQVAE": VQVAE, "PixelCNN": PixelCNN}
+MODELS = {"VQVAE": VQVAE, "PixelCNN": PixelCNN, "Classifier": Classifier}
 
 
 class CheckpointError(ValueError):
@@ -69,7 +70,7 @@ def save(model, name, *, data, seed, epochs, minutes, metrics, folder=FOLDER, **
 
     Parameters
     ----------
-    model : VQVAE or PixelCNN
+    model : VQVAE, PixelCNN or Classifier
     name : str
     data : Dataset
         What it was trained on; its name and hash go into the card.
