@@ -7,6 +7,7 @@ from vqlib.autoencoder import VQVAE
 from vqlib.checkpoints import load_card, load_pretrained
 from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
 from vqlib.exercises import check
+from vqlib.hierarchy import VQVAE2
 from vqlib.pixelcnn import PixelCNN
 from vqlib.quantizers import VectorQuantizer
 from vqlib.runs import Resumable, keep_run, profile
@@ -14,6 +15,7 @@ from vqlib.sampling import sample
 
 __all__ = [
     "VQVAE",
+    "VQVAE2",
     "Dataset",
     "DatasetNotFoundError",
     "PixelCNN",

@@ -12,10 +12,11 @@ import numpy as np
 
 from vqlib import _backend as backend
 from vqlib.autoencoder import VQVAE
+from vqlib.hierarchy import VQVAE2
 from vqlib.pixelcnn import PixelCNN
 
 FOLDER = pathlib.Path(__file__).parent
-MODELS = {"VQVAE": VQVAE, "PixelCNN": PixelCNN}
+MODELS = {"VQVAE": VQVAE, "VQVAE2": VQVAE2, "PixelCNN": PixelCNN}
 
 
 class CheckpointError(ValueError):
