@@ -76,6 +76,18 @@ def tiny_vqvae():
 
 
 @pytest.fixture(scope="session")
+def tiny_vqvae2():
+    """Return a function that makes a small VQVAE2 for 8 x 8 images, seeded; codes of the shapes (2, 2) and (4, 4)."""
+
+    def make(seed=0, **arguments):
+        keras.utils.set_random_seed(seed)
+        codebooks = {} if "quantizers" in arguments else {"num_embeddings": (6, 8), "embedding_dim": 4}
+        return vqlib.VQVAE2(**{"image_shape": (8, 8, 1), "filters": (4, 5), **codebooks, **arguments})
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def tiny_prior():
     """Return a function that makes a small PixelCNN, seeded, whose logits have the standard deviation `spread`.
 

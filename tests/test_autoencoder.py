@@ -398,10 +398,10 @@ USES = {
 }
 
 
-@pytest.fixture(scope="module")
-def strict_model(tiny_vqvae):
-    """A model to which no test hands anything that it takes."""
-    model = tiny_vqvae()
+@pytest.fixture(scope="module", params=["tiny_vqvae", "tiny_vqvae2"])
+def strict_model(request):
+    """A model of each class, to which no test hands anything that it takes."""
+    model = request.getfixturevalue(request.param)()
     model.compile("adam")
     return model
 
@@ -479,10 +479,10 @@ def test_code_grid_of_wrong_shape_is_refused(tiny_vqvae, shape):
     ("arguments", "message"),
     [
         ({"image_shape": (28, 28)}, r"image_shape must be \(height, width, channels\), but \(28, 28\) was given"),
-        ({"image_shape": (28, 0, 1)}, r"image_shape, filters and strides must be an integer of at least 1, but 0"),
+        ({"image_shape": (28, 0, 1)}, r"entry of image_shape must be an integer of at least 1, but 0"),
         ({"image_shape": (30, 28, 1)}, r"divisible by 4, the product of the strides, but image_shape is \(30, 28, 1\)"),
-        ({"filters": (32, 0)}, r"image_shape, filters and strides must be an integer of at least 1, but 0"),
-        ({"strides": (2, 2.0)}, r"image_shape, filters and strides must be an integer of at least 1, but 2.0"),
+        ({"filters": (32, 0)}, r"entry of filters and strides must be an integer of at least 1, but 0"),
+        ({"strides": (2, 2.0)}, r"entry of filters and strides must be an integer of at least 1, but 2.0"),
         ({"strides": (2, 2, 1)}, r"strides must be .*one for each entry of filters"),
         ({"num_embeddings": 0}, r"num_embeddings must be an integer of at least 1, but 0 was given"),
         ({"embedding_dim": -1}, r"embedding_dim must be an integer of at least 1, but -1 was given"),

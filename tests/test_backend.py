@@ -8,7 +8,7 @@ from keras import ops
 
 import vqlib
 from vqlib import _backend as backend
-from vqlib import autoencoder, sampling
+from vqlib import autoencoder, hierarchy, sampling
 from vqlib.sampling import sample, sample_plainly
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -111,15 +111,22 @@ def test_one_trace_serves_all_batch_sizes_seeds_temperatures_and_weights(tiny_pr
 
 
 @tensorflow_only
-def test_one_trace_serves_all_images_and_codes(tiny_vqvae, images, monkeypatch):
-    model = tiny_vqvae()
+@pytest.mark.parametrize(("make", "module"), [("tiny_vqvae", autoencoder), ("tiny_vqvae2", hierarchy)])
+def test_one_trace_serves_all_images_and_codes(make, module, images, monkeypatch, request):
+    model = request.getfixturevalue(make)()
+
+    def decode_codes_of(images, dtype):
+        codes = model.encode(images)
+        grids = codes if isinstance(codes, tuple) else (codes,)
+        model.decode(*(grid.astype(dtype) for grid in grids))
+
     for number in (20, 3, 1):
-        model.decode(model.encode(images[:number]).astype("int64"))
+        decode_codes_of(images[:number], "int64")
     model.encode(images.astype("float64"))
     monkeypatch.setattr(autoencoder, "IMAGES_PER_BATCH", 7)
     model.set_weights([0.5 * w for w in model.get_weights()])
-    model.decode(model.encode(images))
-    assert set(vars(model)["_compiled"]) == {autoencoder._encode, autoencoder._decode}
+    decode_codes_of(images, "int32")
+    assert set(vars(model)["_compiled"]) == {module._encode, module._decode}
     assert [each.experimental_get_tracing_count() for each in vars(model)["_compiled"].values()] == [1, 1]
 
 
@@ -140,9 +147,10 @@ def assert_same_training(one, other):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_training_of_an_autoencoder_that_xla_compiles_is_the_same(tiny_vqvae, images):
+@pytest.mark.parametrize("make", ["tiny_vqvae", "tiny_vqvae2"])
+def test_training_of_an_autoencoder_that_xla_compiles_is_the_same(make, images, request):
     def train(jit_compile):
-        model = tiny_vqvae(data_variance=0.08)
+        model = request.getfixturevalue(make)(data_variance=0.08)
         model.initialize_codebook(images)
         return history_and_weights(model, images, jit_compile)
 

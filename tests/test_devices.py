@@ -37,6 +37,10 @@ SCRIPT = """
         return vqlib.VQVAE((4, 4, 1), filters=(4,), data_variance=0.08, quantizer=quantizer)
 
 
+    def two_levels():
+        return vqlib.VQVAE2((4, 4, 1), 8, 4, filters=(4, 4), data_variance=0.08)
+
+
     def prior():
         return vqlib.PixelCNN((2, 3), 5, filters=4, num_residual_blocks=1, num_pixelcnn_layers=0)
 
@@ -54,13 +58,15 @@ SCRIPT = """
             found[f"weight {i}"], found[f"start {i}"] = w, old
         if optimizer == "sgd":
             found["codes"] = vqlib.sample(model, 7) if make is prior else model.encode(data)
+            if make is two_levels:
+                found["codes"] = np.concatenate([codes.ravel() for codes in found["codes"]])
         return found
 
 
     strategies = {"one": tf.distribute.get_strategy(), "two": tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])}
     assert strategies["two"].num_replicas_in_sync == 2
     found = {}
-    for make, data in ((autoencoder, images), (moving_average, images), (prior, codes)):
+    for make, data in ((autoencoder, images), (moving_average, images), (two_levels, images), (prior, codes)):
         for optimizer in ("sgd", "adam"):
             for devices, strategy in strategies.items():
                 for name, value in train(strategy, make, data, optimizer).items():
@@ -90,6 +96,7 @@ def found(tmp_path_factory):
     [
         ("autoencoder", {"reconstruction_loss", "codebook_loss", "commitment_loss", "perplexity", "codes_used"}),
         ("moving_average", {"reconstruction_loss", "codebook_loss", "commitment_loss", "perplexity", "codes_used"}),
+        ("two_levels", {"reconstruction_loss", "top_codebook_loss", "top_codes_used", "bottom_perplexity"}),
         ("prior", {"nats_per_code", "bits_per_image", "accuracy"}),
     ],
 )

@@ -9,6 +9,7 @@ from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
 from vqlib.evaluation import Classifier
 from vqlib.exercises import check
 from vqlib.finite_scalar import FiniteScalarQuantizer
+from vqlib.hierarchy import VQVAE2
 from vqlib.pixelcnn import PixelCNN
 from vqlib.quantizers import EMAVectorQuantizer, VectorQuantizer
 from vqlib.runs import Resumable, keep_run, profile
@@ -17,6 +18,7 @@ from vqlib.sampling import sample
 __all__ = [
     "VQVAE",
     "Classifier",
+    "VQVAE2",
     "Dataset",
     "DatasetNotFoundError",
     "EMAVectorQuantizer",

@@ -13,10 +13,11 @@ import numpy as np
 from vqlib import _backend as backend
 from vqlib.autoencoder import VQVAE
 from vqlib.evaluation import Classifier
+from vqlib.hierarchy import VQVAE2
 from vqlib.pixelcnn import PixelCNN
 
 FOLDER = pathlib.Path(__file__).parent
-MODELS = {"VQVAE": VQVAE, "PixelCNN": PixelCNN, "Classifier": Classifier}
+MODELS = {"VQVAE": VQVAE, "VQVAE2": VQVAE2, "PixelCNN": PixelCNN, "Classifier": Classifier}
 
 
 class CheckpointError(ValueError):
