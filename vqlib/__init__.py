@@ -17,8 +17,8 @@ from vqlib.sampling import sample
 
 __all__ = [
     "VQVAE",
-    "Classifier",
     "VQVAE2",
+    "Classifier",
     "Dataset",
     "DatasetNotFoundError",
     "EMAVectorQuantizer",

@@ -1,7 +1,12 @@
-"""The directive ``model-cards``: a table of the shipped models, read from their cards when the book is built."""
+"""Tables of what the shipped models reach, read from their cards when the book is built.
+
+The directive ``model-cards`` shows all cards, ``card-rows NAME`` the comparison that a card holds under "rows": one row
+for each method and number of epochs, mean and standard deviation over seeds.
+"""
 
 import json
 import pathlib
+import statistics
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -53,6 +58,28 @@ def table(cards):
     ]
 
 
+def over_seeds(values, form):
+    """Return the mean of values, and their standard deviation where there are several."""
+    spread = f" ± {form.format(statistics.stdev(values))}" if len(values) > 1 else ""
+    return form.format(statistics.mean(values)) + spread
+
+
+def comparison(rows):
+    """Return a Markdown table, lines, of a card's rows: those that differ in the seed alone are one row."""
+    metrics = [name for name in METRICS if name in rows[0]]
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["method"], row["epochs"]), []).append(row)
+    lines = [
+        "| method | epochs | seeds | parameters | " + " | ".join(METRICS[name][0] for name in metrics) + " |",
+        "| --- |" + " --- |" * (3 + len(metrics)),
+    ]
+    for (method, epochs), group in groups.items():
+        measured = " | ".join(over_seeds([row[name] for row in group], METRICS[name][1]) for name in metrics)
+        lines.append(f"| {method} | {epochs} | {len(group)} | {group[0]['parameters']:,} | {measured} |")
+    return lines
+
+
 class ModelCards(SphinxDirective):
     """All cards, as one table; a sentence where there are none."""
 
@@ -60,11 +87,24 @@ class ModelCards(SphinxDirective):
         """Return the table's nodes."""
         paths = sorted(FOLDER.glob("*.json"), reverse=True)  # the vqvae before the prior
         lines = table([json.loads(path.read_text()) for path in paths])
-        if not paths:
-            lines = ["No trained models are shipped yet."]
-        node = nodes.container(classes=["model-cards"])
-        self.state.nested_parse(StringList(lines, str(FOLDER)), 0, node)
-        return node.children
+        return parsed(self, lines if paths else ["No trained models are shipped yet."])
+
+
+class CardRows(SphinxDirective):
+    """The rows of one card, as a table."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Return the table's nodes."""
+        return parsed(self, comparison(json.loads((FOLDER / f"{self.arguments[0]}.json").read_text())["rows"]))
+
+
+def parsed(directive, lines):
+    """Return the nodes of Markdown lines."""
+    node = nodes.container(classes=["model-cards"])
+    directive.state.nested_parse(StringList(lines, str(FOLDER)), 0, node)
+    return node.children
 
 
 def pages_to_read_again(app, env, added, changed, removed):
@@ -73,7 +113,8 @@ def pages_to_read_again(app, env, added, changed, removed):
 
 
 def setup(app):
-    """Register the directive."""
+    """Register the directives."""
     app.add_directive("model-cards", ModelCards)
+    app.add_directive("card-rows", CardRows)
     app.connect("env-get-outdated", pages_to_read_again)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
