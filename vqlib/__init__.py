@@ -7,6 +7,7 @@ from vqlib.autoencoder import VQVAE
 from vqlib.checkpoints import load_card, load_pretrained
 from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
 from vqlib.exercises import check
+from vqlib.gated import GatedPixelCNN
 from vqlib.pixelcnn import PixelCNN
 from vqlib.quantizers import VectorQuantizer
 from vqlib.runs import Resumable, keep_run, profile
@@ -16,6 +17,7 @@ __all__ = [
     "VQVAE",
     "Dataset",
     "DatasetNotFoundError",
+    "GatedPixelCNN",
     "PixelCNN",
     "Resumable",
     "VectorQuantizer",

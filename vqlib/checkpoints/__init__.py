@@ -12,10 +12,11 @@ import numpy as np
 
 from vqlib import _backend as backend
 from vqlib.autoencoder import VQVAE
+from vqlib.gated import GatedPixelCNN
 from vqlib.pixelcnn import PixelCNN
 
 FOLDER = pathlib.Path(__file__).parent
-MODELS = {"VQVAE": VQVAE, "PixelCNN": PixelCNN}
+MODELS = {"VQVAE": VQVAE, "PixelCNN": PixelCNN, "GatedPixelCNN": GatedPixelCNN}
 
 
 class CheckpointError(ValueError):
