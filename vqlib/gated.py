@@ -1,4 +1,4 @@
-"""Gated PixelCNN: two stacks of causal convolutions that together see every code before, and may be told what to draw."""
+"""Gated PixelCNN: two stacks that together see every code before, and may be told what to draw."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from vqlib.prior import Prior
 
 @keras.saving.register_keras_serializable("vqlib")
 class CroppedConv2D(layers.Layer):
-    """A convolution whose kernel is cut to what it may see, so that it needs no mask: (B, H, W, C) -> (B, H, W, filters).
+    """A convolution with a kernel cut to what it may see, in place of a mask: (B, H, W, C) -> (B, H, W, filters).
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class GatedPixelCNN(Prior):
     :class:`vqlib.PixelCNN`. A conditioned prior takes the pair (codes, condition) wherever the other takes codes:
     ``fit((codes, labels), validation_data=((codes, labels),))``.
 
-    The defaults have 482,464 parameters and 173,568 multiply-adds a position, beside the looking up of codes; the
+    The defaults have 470,048 parameters and 173,568 multiply-adds a position, beside the looking up of codes; the
     plain PixelCNN has 1,049,728, of which half are masked, and 180,224. N layers see N + 2 rows and columns far, with
     4 all of a 7 x 7 grid.
 
