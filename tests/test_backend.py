@@ -111,6 +111,19 @@ def test_one_trace_serves_all_batch_sizes_seeds_temperatures_and_weights(tiny_pr
 
 
 @tensorflow_only
+@pytest.mark.parametrize(("draw", "loop"), [(sample, "_incremental_loop"), (sample_plainly, "_plain_loop")])
+def test_one_trace_serves_all_conditions(draw, loop, rng):
+    prior = vqlib.GatedPixelCNN((2, 2), 3, filters=4, num_layers=2, condition_shape=(), num_conditions=4)
+    draw(prior, 3, condition=np.array([0, 1, 3]))
+    draw(prior, 1, condition=[2], seed=8, temperature=0.5)
+    known, keep = rng.integers(3, size=(6, 2, 2)), np.eye(2, dtype=bool)
+    draw(prior, codes=known, keep=keep, temperature=2, condition=rng.integers(4, size=6, dtype="uint8"))
+    (function,) = vars(prior)["_compiled"].values()
+    assert function is vars(prior)["_compiled"][getattr(sampling, loop)]
+    assert function.experimental_get_tracing_count() == 1
+
+
+@tensorflow_only
 @pytest.mark.parametrize(("make", "module"), [("tiny_vqvae", autoencoder), ("tiny_vqvae2", hierarchy)])
 def test_one_trace_serves_all_images_and_codes(make, module, images, monkeypatch, request):
     model = request.getfixturevalue(make)()
@@ -163,6 +176,24 @@ def test_training_of_a_prior_that_xla_compiles_is_the_same(tiny_prior, rng):
     def train(jit_compile):
         prior = tiny_prior(code_shape=(3, 3), num_embeddings=5, num_residual_blocks=1, num_pixelcnn_layers=0)
         return history_and_weights(prior, codes, jit_compile)
+
+    assert_same_training(train(True), train(False))
+
+
+@pytest.mark.parametrize("condition_shape", [None, (), (1, 3)], ids=str)
+def test_training_of_a_gated_prior_that_xla_compiles_is_the_same(rng, condition_shape):
+    codes = rng.integers(5, size=(20, 3, 3)).astype("int32")
+    conditioned = {"condition_shape": condition_shape, "num_conditions": 4} if condition_shape is not None else {}
+
+    def train(jit_compile):
+        keras.utils.set_random_seed(0)
+        prior = vqlib.GatedPixelCNN((3, 3), 5, filters=4, num_layers=2, **conditioned)
+        data = codes if not conditioned else (codes, np.ones((20, *condition_shape), "int32"))
+        prior.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
+        history = prior.fit(data, batch_size=8, shuffle=False, verbose=0).history
+        looks_up = {prior.network.get_layer(name).look_up for name in ("vertical_0", "horizontal_0")}
+        assert looks_up == {backend.sparse_sums_pay() and not jit_compile}
+        return history, prior.get_weights()
 
     assert_same_training(train(True), train(False))
 

@@ -26,6 +26,18 @@ SCRIPT = """
     generator = np.random.default_rng(0)
     images = generator.uniform(-0.5, 0.5, (32, 4, 4, 1)).astype("float32")
     codes = generator.integers(5, size=(32, 2, 3)).astype("int32")
+    labels = generator.integers(3, size=32)
+
+
+    def first_half(data):
+        return ((data[0][:16], data[1][:16]),) if isinstance(data, tuple) else data[:16]
+
+
+    def codes_from(model, make, data):
+        if make in (prior, gated):
+            return vqlib.sample(model, 32, condition=data[1] if make is gated else None)
+        levels = model.encode(data)
+        return np.concatenate([np.ravel(codes) for codes in (levels if make is two_levels else [levels])])
 
 
     def autoencoder():
@@ -45,28 +57,33 @@ SCRIPT = """
         return vqlib.PixelCNN((2, 3), 5, filters=4, num_residual_blocks=1, num_pixelcnn_layers=0)
 
 
+    def gated():
+        conditioned = {"condition_shape": (), "num_conditions": 3}
+        return vqlib.GatedPixelCNN((2, 3), 5, filters=4, num_layers=2, **conditioned)
+
+
     def train(strategy, make, data, optimizer):
-        validation = {"validation_data": data[:16], "validation_batch_size": 8} if optimizer == "sgd" else {}
+        validation = {"validation_data": first_half(data), "validation_batch_size": 8}
+        validation = validation if optimizer == "sgd" else {}
         keras.utils.set_random_seed(0)
         with strategy.scope():
             model = make()
-            step = 1.0 if make is prior else 0.02
+            step = 1.0 if make in (prior, gated) else 0.02
             model.compile(keras.optimizers.SGD(step) if optimizer == "sgd" else keras.optimizers.Adam(1e-2))
         start = model.get_weights()
         found = model.fit(data, batch_size=8, epochs=2, shuffle=False, verbose=0, **validation).history
         for i, (w, old) in enumerate(zip(model.get_weights(), start)):
             found[f"weight {i}"], found[f"start {i}"] = w, old
         if optimizer == "sgd":
-            found["codes"] = vqlib.sample(model, 7) if make is prior else model.encode(data)
-            if make is two_levels:
-                found["codes"] = np.concatenate([codes.ravel() for codes in found["codes"]])
+            found["codes"] = codes_from(model, make, data)
         return found
 
 
     strategies = {"one": tf.distribute.get_strategy(), "two": tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])}
     assert strategies["two"].num_replicas_in_sync == 2
     found = {}
-    for make, data in ((autoencoder, images), (moving_average, images), (two_levels, images), (prior, codes)):
+    work = {autoencoder: images, moving_average: images, two_levels: images, prior: codes, gated: (codes, labels)}
+    for make, data in work.items():
         for optimizer in ("sgd", "adam"):
             for devices, strategy in strategies.items():
                 for name, value in train(strategy, make, data, optimizer).items():
@@ -83,7 +100,7 @@ SCRIPT = """
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What the trainings of both models gave, by model, optimizer, devices and name."""
+    """What the trainings of all models gave, by model, optimizer, devices and name."""
     folder = tmp_path_factory.mktemp("devices")
     subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT)], cwd=folder, check=True)
     with np.load(folder / "found.npz") as arrays:
@@ -98,6 +115,7 @@ def found(tmp_path_factory):
         ("moving_average", {"reconstruction_loss", "codebook_loss", "commitment_loss", "perplexity", "codes_used"}),
         ("two_levels", {"reconstruction_loss", "top_codebook_loss", "top_codes_used", "bottom_perplexity"}),
         ("prior", {"nats_per_code", "bits_per_image", "accuracy"}),
+        ("gated", {"nats_per_code", "bits_per_image", "accuracy"}),
     ],
 )
 def test_two_devices_train_as_one(found, model, metrics, optimizer):

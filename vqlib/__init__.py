@@ -10,6 +10,7 @@ from vqlib.evaluation import Classifier
 from vqlib.exercises import check
 from vqlib.finite_scalar import FiniteScalarQuantizer
 from vqlib.hierarchy import VQVAE2
+from vqlib.gated import GatedPixelCNN
 from vqlib.pixelcnn import PixelCNN
 from vqlib.quantizers import EMAVectorQuantizer, VectorQuantizer
 from vqlib.runs import Resumable, keep_run, profile
@@ -23,6 +24,7 @@ __all__ = [
     "DatasetNotFoundError",
     "EMAVectorQuantizer",
     "FiniteScalarQuantizer",
+    "GatedPixelCNN",
     "PixelCNN",
     "Resumable",
     "VectorQuantizer",

@@ -74,6 +74,28 @@ def check_code_type(codes, code_shape=None, name="codes"):
         raise ValueError(f"{name} must have shape (batch, {expected}), but have shape {shape}.")
 
 
+def check_condition(prior, condition, number=None):
+    """Raise unless `condition` is what conditions a prior: class labels (N,), or grids of codes (N, h', w').
+
+    `number` is the N that it must have. Of a tensor inside a compiled function, only dtype and shape are checked.
+    """
+    what = "grids of codes" if prior.condition_shape else "class labels"
+    shape, dtype = shape_of(condition), dtype_of(condition)
+    if not dtype.startswith(("int", "uint")):
+        raise TypeError(f"condition must be integers, {what}, but is {dtype}. Convert: condition.astype('int32').")
+    if len(shape) < 1 or shape[1:] != prior.condition_shape or number not in (None, shape[0]):
+        expected = ", ".join(str(n) for n in ("batch" if number is None else number, *prior.condition_shape))
+        raise ValueError(f"condition must be {what} of shape ({expected}), but has shape {shape}.")
+    if not is_array(condition):
+        return
+    values = np.asarray(condition)
+    if values.size and (values.min() < 0 or values.max() >= prior.num_conditions):
+        raise ValueError(
+            f"condition, {what}, must lie in 0..{prior.num_conditions - 1} (num_conditions={prior.num_conditions}), "
+            f"but lies in {values.min()}..{values.max()}."
+        )
+
+
 def check_vectors(z, embedding_dim):
     """Raise unless `z` is a floating-point array or tensor (..., embedding_dim)."""
     shape, dtype = shape_of(z), dtype_of(z)

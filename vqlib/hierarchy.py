@@ -182,7 +182,8 @@ class VQVAE2(Autoencoder):
     def initialize_codebook(self, images, method="kmeans", seed=0):
         """Start both codebooks from the encoders' outputs for `images` (a few hundred do), top first.
 
-        `method` is "kmeans", for their k-means centres, or "data", for some of them. The bottom encoder's outputs depend on the quantized top, so the bottom codebook has to wait for the top one.
+        `method` is "kmeans", for their k-means centres, or "data", for some of them. The bottom encoder's outputs
+        depend on the quantized top, so the bottom codebook has to wait for the top one.
         """
         check_images(images, self.image_shape)
         top, bottom = self.quantizers

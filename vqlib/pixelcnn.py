@@ -5,15 +5,8 @@ import numpy as np
 from keras import layers, ops
 
 from vqlib import _backend as backend
-from vqlib._checks import (
-    check_code_type,
-    check_codes,
-    check_positive_integer,
-    inputs_of,
-    is_array,
-    refuse_sample_weight,
-)
-from vqlib.metrics import bits_per_image
+from vqlib._checks import check_positive_integer
+from vqlib.prior import Prior
 
 
 def causal_mask(kernel_size, mask_type):
@@ -101,19 +94,56 @@ class MaskedConv2D(layers.Layer):
         }
 
 
+class LooksCodesUp:
+    """What makes a convolution one of one-hot codes, without a product: a mixin.
+
+    A kernel tap times a one-hot vector is one row of that tap. So the kernel is a table of a row for each tap and code,
+    and each output is the sum of the rows that the codes in its view look up. The gradient goes to these rows alone.
+
+    The layer has `num_embeddings`, `filters`, a `kernel` (rows, columns, K, filters), a `mask` (rows, columns), and
+    `origin`, the row and column of the kernel that lie on the position that is computed.
+    """
+
+    def sums_of_rows(self, codes):
+        """Return the sums, without a bias: (B, H, W) int -> (B, H, W, filters)."""
+        height, width = codes.shape[1:]
+        outputs, inputs, taps = self.views(height, width)
+        codes = ops.reshape(codes, (-1, height * width))
+        rows = ops.take(codes, inputs, axis=1) + taps * self.num_embeddings  # (B, pairs)
+        sums = backend.sum_of_rows(self.table(), rows, outputs, height * width)  # (B, H * W, filters)
+        return ops.reshape(sums, (-1, height, width, self.filters))
+
+    def table(self):
+        """Return the kernel as a table, one row for each tap and code: (rows * columns * K, filters)."""
+        return ops.cast(ops.reshape(self.kernel, (-1, self.filters)), self.compute_dtype)
+
+    def views(self, height, width):
+        """Return the pairs (output, input) of positions that a live tap joins, and the tap: three int arrays.
+
+        In the order of the outputs; positions and taps are numbered in raster order. Taps beyond the border join
+        nothing: on a 7 x 7 grid, 660 of the 24 * 49 of a 7 x 7 kernel of type A are left.
+        """
+        rows, columns = self.mask.shape
+        i, j, a, b = np.indices((height, width, rows, columns)).reshape(4, -1)
+        y, x = i + a - self.origin[0], j + b - self.origin[1]
+        live = (self.mask[a, b] > 0) & (y >= 0) & (x >= 0) & (y < height) & (x < width)
+        pairs = np.stack([i * width + j, y * width + x, a * columns + b])[:, live]
+        return pairs.astype("int32")
+
+
 @keras.saving.register_keras_serializable("vqlib")
-class MaskedCodeConv2D(MaskedConv2D):
+class MaskedCodeConv2D(LooksCodesUp, MaskedConv2D):
     """A :class:`MaskedConv2D` of one-hot codes: (B, H, W) int -> (B, H, W, filters).
 
-    A kernel tap times a one-hot vector is one row of that tap. So on a CPU nothing is multiplied: the kernel is a table
-    of k * k * K rows, and each output is the sum of the rows that the codes in its view look up. The gradient goes to
-    these rows alone. Accelerators, and XLA, which has no sparse sums, multiply the one-hot vectors.
+    On a CPU it looks rows up, see :class:`LooksCodesUp`. Accelerators, and XLA, which has no sparse sums, multiply the
+    one-hot vectors.
     """
 
     def __init__(self, num_embeddings, filters, kernel_size, mask_type, activation=None, **kwargs):
         super().__init__(filters, kernel_size, mask_type, activation, **kwargs)
         check_positive_integer("num_embeddings", num_embeddings)
         self.num_embeddings = num_embeddings
+        self.origin = (kernel_size // 2, kernel_size // 2)
         self.look_up = backend.sparse_sums_pay()
 
     def build(self, input_shape):
@@ -124,29 +154,7 @@ class MaskedCodeConv2D(MaskedConv2D):
         """Sum the rows that the neighbours' codes look up, add the bias, apply the activation."""
         if not self.look_up:
             return super().call(ops.one_hot(codes, self.num_embeddings, dtype=self.compute_dtype))
-        height, width = codes.shape[1:]
-        outputs, inputs, taps = self.views(height, width)
-        codes = ops.reshape(codes, (-1, height * width))
-        rows = ops.take(codes, inputs, axis=1) + taps * self.num_embeddings  # (B, pairs)
-        sums = backend.sum_of_rows(self.table(), rows, outputs, height * width)  # (B, H * W, filters)
-        return self.activation(ops.reshape(sums, (-1, height, width, self.filters)) + self.bias)
-
-    def table(self):
-        """Return the kernel as a table, one row for each tap and code: (k * k * K, filters)."""
-        return ops.cast(ops.reshape(self.kernel, (-1, self.filters)), self.compute_dtype)
-
-    def views(self, height, width):
-        """Return the pairs (output, input) of positions that a live tap joins, and the tap: three int arrays.
-
-        In the order of the outputs; positions and taps are numbered in raster order. Taps beyond the border join
-        nothing: on a 7 x 7 grid, 660 of the 24 * 49 are left.
-        """
-        half = self.kernel_size // 2
-        i, j, a, b = np.indices((height, width, self.kernel_size, self.kernel_size)).reshape(4, -1)
-        y, x = i + a - half, j + b - half
-        live = (self.mask[a, b] > 0) & (y >= 0) & (x >= 0) & (y < height) & (x < width)
-        pairs = np.stack([i * width + j, y * width + x, a * self.kernel_size + b])[:, live]
-        return pairs.astype("int32")
+        return self.activation(self.sums_of_rows(codes) + self.bias)
 
     def get_config(self):
         """Return the arguments that make this layer anew."""
@@ -190,7 +198,7 @@ def connect(layer, codes, num_residual_blocks, num_pixelcnn_layers):
 
 
 @keras.saving.register_keras_serializable("vqlib")
-class PixelCNN(keras.Model):
+class PixelCNN(Prior):
     """A prior over grids of codes: a product over positions, each given those before it in raster order.
 
     Van den Oord, Kalchbrenner and Kavukcuoglu (2016, "Pixel recurrent neural networks"), equation 1.
@@ -223,68 +231,13 @@ class PixelCNN(keras.Model):
         num_pixelcnn_layers=2,
         **kwargs,
     ):
-        super().__init__(**{"name": "pixelcnn", **kwargs})  # fixed names: the same weights make the same file
-        if len(code_shape) != 2:
-            raise ValueError(f"code_shape must be (height, width), but {tuple(code_shape)} was given.")
-        for name, size in (("code_shape", code_shape[0]), ("code_shape", code_shape[1]), ("filters", filters)):
-            check_positive_integer(name, size)
-        check_positive_integer("num_embeddings", num_embeddings)
-        self.code_shape = tuple(code_shape)
-        self.num_embeddings = num_embeddings
+        super().__init__(code_shape, num_embeddings, **{"name": "pixelcnn", **kwargs})
+        check_positive_integer("filters", filters)
         self.filters = filters
         self.num_residual_blocks = num_residual_blocks
         self.num_pixelcnn_layers = num_pixelcnn_layers
         self.network = build_network(self.code_shape, num_embeddings, filters, num_residual_blocks, num_pixelcnn_layers)
-        self.nats_per_code = keras.metrics.Mean(name="nats_per_code")
-        self.bits_per_image = BitsPerImage(self.code_shape)
-        self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self.built = True
-
-    def call(self, codes):
-        """Return the logits of each position's code: (B, h, w) int -> (B, h, w, K) float32."""
-        check_code_type(codes, self.code_shape)
-        if is_array(codes):
-            check_codes(codes, self.num_embeddings, self.code_shape)
-        return self.network(codes)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the mean negative log-likelihood of a code, in nats. The codes are their own targets."""
-        refuse_sample_weight(sample_weight)
-        nats = keras.losses.sparse_categorical_crossentropy(x, y_pred, from_logits=True)  # (B, h, w)
-        self.nats_per_code.update_state(nats)
-        self.bits_per_image.update_state(nats)
-        self.accuracy.update_state(x, y_pred)
-        return backend.share_of_replica(ops.mean(nats))
-
-    def compile(self, *args, **kwargs):
-        """Configure the training, see ``keras.Model.compile``.
-
-        XLA has no sparse sums: where it compiles the training, the first layer multiplies one-hot vectors instead.
-        """
-        super().compile(*args, **kwargs)
-        self.network.get_layer("codes_masked").look_up = backend.sparse_sums_pay() and not self.jit_compile
-
-    def compile_from_config(self, config):
-        """Compile a loaded model as it was. Keras does so by itself only where ``compile`` is its own."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x=None, *args, **kwargs):
-        """Train on codes, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is."""
-        self._check(x, "codes to train on")
-        self._check(inputs_of(kwargs.get("validation_data")), "codes to validate on")
-        return super().fit(x, *args, **kwargs)
-
-    def evaluate(self, x=None, *args, **kwargs):
-        """Evaluate on codes, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
-        self._check(x, "codes to evaluate")
-        return super().evaluate(x, *args, **kwargs)
-
-    def predict(self, x, *args, **kwargs):
-        """Return the logits of codes in batches, see ``keras.Model.predict``: (N, h, w) -> (N, h, w, K), NumPy."""
-        self._check(x, "codes")
-        return super().predict(x, *args, **kwargs)
 
     def incremental(self):
         """Return this network as sampling computes it, one position at a time."""
@@ -300,27 +253,6 @@ class PixelCNN(keras.Model):
             "num_residual_blocks": self.num_residual_blocks,
             "num_pixelcnn_layers": self.num_pixelcnn_layers,
         }
-
-    def _check(self, codes, name):
-        if isinstance(codes, np.ndarray):
-            check_codes(codes, self.num_embeddings, self.code_shape, name)
-
-
-@keras.saving.register_keras_serializable("vqlib")
-class BitsPerImage(keras.metrics.Mean):
-    """The mean of nats a code, given as bits for a whole grid of codes, see :func:`vqlib.metrics.bits_per_image`."""
-
-    def __init__(self, code_shape, name="bits_per_image", **kwargs):
-        super().__init__(name=name, **kwargs)
-        self.code_shape = tuple(code_shape)
-
-    def result(self):
-        """Return the bits."""
-        return super().result() * bits_per_image(1.0, self.code_shape)
-
-    def get_config(self):
-        """Return the arguments that make this metric anew."""
-        return {**super().get_config(), "code_shape": self.code_shape}
 
 
 class IncrementalConv:
@@ -359,30 +291,28 @@ class IncrementalConv:
 
 
 class IncrementalCodeConv:
-    """A :class:`MaskedCodeConv2D` of type A, one position at a time, see :class:`IncrementalConv`."""
+    """A layer that :class:`LooksCodesUp`, one position at a time, see :class:`IncrementalConv`.
+
+    Its view ends before the position itself.
+    """
 
     def __init__(self, layer):
         self.layer = layer
-        self.half = layer.kernel_size // 2
-        if layer.mask[self.half, self.half]:
-            raise ValueError(
-                "The first layer sees the code that is to be drawn: its mask must be of type A. "
-                "vqlib.sampling.sample_plainly draws from such a network all the same."
-            )
+        self.height, self.left = layer.origin  # rows above and columns to the left that are in view
         self.outside = layer.num_embeddings  # stands for a code beyond the border, looks up zeros
         self.table = ops.pad(layer.table(), [[0, 1], [0, 0]])
         self.bias = ops.cast(layer.bias, layer.compute_dtype)
 
     def empty(self, batch, width):
-        """Return the rows above the first one: (B, k // 2, W) int32."""
-        return ops.full((batch, self.half, width), self.outside, "int32")
+        """Return the rows above the first one: (B, height, W) int32."""
+        return ops.full((batch, self.height, width), self.outside, "int32")
 
     def begin_row(self, rows):
-        """Sum what the codes of the k // 2 rows above look up for every position of a row."""
+        """Sum what the codes of the rows above, (B, height, W), look up for every position of a row."""
         self.rows = rows
         width = rows.shape[2]
-        outputs, inputs, taps = self.layer.views(self.half + 1, width)
-        here = self.half * width  # the row itself is the last of these
+        outputs, inputs, taps = self.layer.views(self.height + 1, width)
+        here = self.height * width  # the row itself is the last of these
         from_above = (outputs >= here) & (inputs < here)
         outputs, inputs, taps = outputs[from_above] - here, inputs[from_above], taps[from_above]
         codes = ops.take(ops.reshape(rows, (-1, here)), inputs, axis=1)  # (B, pairs)
@@ -392,14 +322,17 @@ class IncrementalCodeConv:
 
     def __call__(self, row):
         """Return the output at the next position, (B, filters), given the codes left of it: a list, each (B,)."""
-        above = self.above[:, len(row)]
-        row = row[-self.half :]
-        if row:
-            centre = self.half * self.layer.kernel_size + self.half
-            taps = np.arange(centre - len(row), centre, dtype="int32")
-            looked_up = taps * self.layer.num_embeddings + ops.stack(row, axis=1)  # (B, len(row))
-            above += ops.sum(ops.take(self.table, looked_up, axis=0), axis=1)
-        return self.layer.activation(above)
+        return self.layer.activation(self.from_left(row, self.above[:, len(row)]))
+
+    def from_left(self, row, start):
+        """Add what the codes left of a position, a list, each (B,), look up for it to `start`, (B, filters)."""
+        row = row[-self.left :]
+        if not row:
+            return start
+        here = self.height * self.layer.mask.shape[1] + self.left
+        taps = np.arange(here - len(row), here, dtype="int32")
+        looked_up = taps * self.layer.num_embeddings + ops.stack(row, axis=1)  # (B, len(row))
+        return start + ops.sum(ops.take(self.table, looked_up, axis=0), axis=1)
 
     def end_row(self, row):
         """Return the rows above the next row, given the codes of this one, (B, W)."""
@@ -417,7 +350,13 @@ class IncrementalPixelCNN:
     def __init__(self, prior):
         self.prior = prior
         self.layers = {layer.name: layer for layer in prior.network.layers}
-        self.codes = self.layers["codes_masked"] = IncrementalCodeConv(self.layers["codes_masked"])
+        first = self.layers["codes_masked"]
+        if first.mask[first.origin]:
+            raise ValueError(
+                "The first layer sees the code that is to be drawn: its mask must be of type A. "
+                "vqlib.sampling.sample_plainly draws from such a network all the same."
+            )
+        self.codes = self.layers["codes_masked"] = IncrementalCodeConv(first)
         self.convs = []
         for name, layer in self.layers.items():
             if isinstance(layer, MaskedConv2D) and layer.kernel_size > 1:

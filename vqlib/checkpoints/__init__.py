@@ -13,11 +13,12 @@ import numpy as np
 from vqlib import _backend as backend
 from vqlib.autoencoder import VQVAE
 from vqlib.evaluation import Classifier
+from vqlib.gated import GatedPixelCNN
 from vqlib.hierarchy import VQVAE2
 from vqlib.pixelcnn import PixelCNN
 
 FOLDER = pathlib.Path(__file__).parent
-MODELS = {"VQVAE": VQVAE, "VQVAE2": VQVAE2, "PixelCNN": PixelCNN, "Classifier": Classifier}
+MODELS = {model.__name__: model for model in (VQVAE, VQVAE2, PixelCNN, GatedPixelCNN, Classifier)}
 
 
 class CheckpointError(ValueError):
