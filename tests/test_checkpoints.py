@@ -225,7 +225,7 @@ def test_shipped_codebook_was_trained():
     assert np.abs(codebook).max() > 0.05
 
 
-@pytest.mark.parametrize("name", ["mnist-vqvae", "mnist-prior"])
+@pytest.mark.parametrize("name", checkpoints.names())
 def test_cards_of_shipped_models_are_complete(name):
     card = load_card(name)
     assert {"dataset", "seed", "epochs", "versions", "device", "minutes", "metrics", "sha256", "config"} <= set(card)

@@ -1,0 +1,53 @@
+"""The tables of the results page say what the cards say."""
+
+import importlib.util
+import pathlib
+
+import pytest
+
+import vqlib
+from vqlib import checkpoints
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def cards():
+    """The book's extension that makes tables of cards."""
+    spec = importlib.util.spec_from_file_location("book_cards", ROOT / "book" / "_ext" / "cards.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows_of(lines):
+    """Return the cells of a Markdown table, the heading first, without the line below it."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for i, line in enumerate(lines) if i != 1]
+
+
+def test_rows_that_differ_in_the_seed_are_one_line_with_mean_and_spread(cards):
+    row = {"method": "one", "epochs": 4, "parameters": 49_937, "test_mse": 0.003, "test_perplexity": 30.0}
+    rows = [
+        {**row, "seed": 0},
+        {**row, "seed": 1, "test_mse": 0.005, "test_perplexity": 34.0},
+        {**row, "seed": 0, "epochs": 30, "test_mse": 0.002},
+        {**row, "seed": 0, "method": "other", "parameters": 10},
+    ]
+    heading, *lines = rows_of(cards.comparison(rows))
+    assert heading[:4] == ["method", "epochs", "seeds", "parameters"]
+    assert [heading[4], heading[5]] == [cards.METRICS[name][0] for name in ("test_mse", "test_perplexity")]
+    assert lines == [
+        ["one", "4", "2", "49,937", "0.00400 ± 0.00141", "32.0 ± 2.8"],
+        ["one", "30", "1", "49,937", "0.00200", "30.0"],
+        ["other", "4", "1", "10", "0.00300", "30.0"],
+    ]
+
+
+@pytest.mark.parametrize("name", checkpoints.names())
+def test_table_of_all_cards_has_every_metric_of_each(cards, name):
+    card = vqlib.load_card(name)
+    table = dict(rows_of(cards.table([card])))
+    assert table["parameters"] == f"{card['parameters']:,}"
+    for metric, value in card["metrics"].items():
+        label, form = cards.METRICS.get(metric, (metric, "{:.4g}"))
+        assert table[label] == form.format(value)
