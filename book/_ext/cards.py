@@ -13,14 +13,14 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 FOLDER = pathlib.Path(__file__).parents[2] / "vqlib" / "checkpoints"
-METRICS = {
-    "test_mse": ("test MSE, pixels in [-0.5, 0.5]", "{:.5f}"),
-    "test_psnr": ("test PSNR, decibels", "{:.2f}"),
-    "test_codes_used": ("codes used on the test set", "{:.0f}"),
-    "test_perplexity": ("perplexity of the codes on the test set", "{:.1f}"),
-    "test_nats_per_code": ("test nats a code", "{:.4f}"),
-    "test_bits_per_image": ("test bits an image", "{:.2f}"),
-    "test_accuracy": ("test accuracy of the likeliest code", "{:.3f}"),
+METRICS = {  # what a card calls it: a label, the same in short, and how to write it
+    "test_mse": ("test MSE, pixels in [-0.5, 0.5]", "MSE", "{:.5f}"),
+    "test_psnr": ("test PSNR, decibels", "PSNR", "{:.2f}"),
+    "test_codes_used": ("codes used on the test set", "codes used", "{:.0f}"),
+    "test_perplexity": ("perplexity of the codes on the test set", "perplexity", "{:.1f}"),
+    "test_nats_per_code": ("test nats a code", "nats", "{:.4f}"),
+    "test_bits_per_image": ("test bits an image", "bits", "{:.2f}"),
+    "test_accuracy": ("test accuracy of the likeliest code", "accuracy", "{:.3f}"),
 }
 
 
@@ -29,7 +29,7 @@ def facts(card):
     model = {**card["config"], **card["config"].get("quantizer", {}).get("config", {})}
     measured = {}
     for key, value in card["metrics"].items():
-        label, form = METRICS.get(key, (key, "{:.4g}"))
+        label, _, form = METRICS.get(key, (key, key, "{:.4g}"))
         measured[label] = form.format(value)
     return {
         "model": f"`{card['model']}`",
@@ -60,7 +60,7 @@ def table(cards):
 
 def over_seeds(values, form):
     """Return the mean of values, and their standard deviation where there are several."""
-    spread = f" ± {form.format(statistics.stdev(values))}" if len(values) > 1 else ""
+    spread = f"\u00a0±\u00a0{form.format(statistics.stdev(values))}" if len(values) > 1 else ""  # on one line
     return form.format(statistics.mean(values)) + spread
 
 
@@ -71,12 +71,12 @@ def comparison(rows):
     for row in rows:
         groups.setdefault((row["method"], row["epochs"]), []).append(row)
     lines = [
-        "| method | epochs | seeds | parameters | " + " | ".join(METRICS[name][0] for name in metrics) + " |",
+        "| method | epochs | " + " | ".join(METRICS[name][1] for name in metrics) + " | seeds | parameters |",
         "| --- |" + " --- |" * (3 + len(metrics)),
     ]
     for (method, epochs), group in groups.items():
-        measured = " | ".join(over_seeds([row[name] for row in group], METRICS[name][1]) for name in metrics)
-        lines.append(f"| {method} | {epochs} | {len(group)} | {group[0]['parameters']:,} | {measured} |")
+        measured = " | ".join(over_seeds([row[name] for row in group], METRICS[name][2]) for name in metrics)
+        lines.append(f"| {method} | {epochs} | {measured} | {len(group)} | {group[0]['parameters']:,} |")
     return lines
 
 
