@@ -277,9 +277,9 @@ class EMAVectorQuantizer(VectorQuantizer):
         m[i] = decay * m[i] + (1 - decay) * sum of the n[i] vectors z that chose i
         e[i] = m[i] / N[i]
 
-    With N smoothed by `epsilon` (Laplace), so that nothing is divided by zero; it also draws an entry that nothing chooses
-    to the origin, after about a thousand batches at the defaults. The averages replace the codebook loss: only the
-    commitment loss is added. The metric ``codebook_loss`` is the squared distance all the same.
+    With N smoothed by `epsilon` (Laplace), so that nothing is divided by zero; it also draws an entry that nothing
+    chooses to the origin, after about a thousand batches at the defaults. The averages replace the codebook loss: only
+    the commitment loss is added. The metric ``codebook_loss`` is the squared distance all the same.
 
     An entry that hardly any vector chooses is dead. With `restart_below`, it is put on a random vector of the batch
     (Dhariwal et al. 2020, "Jukebox", section 3.1).
