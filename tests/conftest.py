@@ -2,6 +2,9 @@
 
 import vqlib  # isort: skip, first: it silences TensorFlow's start-up messages
 
+import importlib.util
+import pathlib
+
 import keras
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -13,6 +16,20 @@ from hypothesis import settings
 settings.register_profile("vqlib", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("vqlib")
 mpl.use("agg")  # not by MPLBACKEND: the kernels that run the notebooks would inherit it
+
+
+@pytest.fixture(scope="session")
+def book_extension():
+    """Return a function that imports one of the book's extensions, which belong to no package, by its name."""
+
+    def load(name):
+        path = pathlib.Path(__file__).parents[1] / "book" / "_ext" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"book_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture

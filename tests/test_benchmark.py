@@ -1,6 +1,5 @@
 """The benchmark counts right, takes turns, and the book shows what it measured."""
 
-import importlib.util
 import json
 import pathlib
 
@@ -16,12 +15,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def directive():
+def directive(book_extension):
     """The book's extension that makes tables and plots of the figures."""
-    spec = importlib.util.spec_from_file_location("book_benchmarks", ROOT / "book" / "_ext" / "benchmarks.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return book_extension("benchmarks")
 
 
 def test_multiply_adds_are_those_of_the_networks():

@@ -1,23 +1,15 @@
 """The tables of the results page say what the cards say."""
 
-import importlib.util
-import pathlib
-
 import pytest
 
 import vqlib
 from vqlib import checkpoints
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture(scope="module")
-def cards():
+def cards(book_extension):
     """The book's extension that makes tables of cards."""
-    spec = importlib.util.spec_from_file_location("book_cards", ROOT / "book" / "_ext" / "cards.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return book_extension("cards")
 
 
 def rows_of(lines):

@@ -9,8 +9,8 @@ from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
 from vqlib.evaluation import Classifier
 from vqlib.exercises import check
 from vqlib.finite_scalar import FiniteScalarQuantizer
-from vqlib.hierarchy import VQVAE2
 from vqlib.gated import GatedPixelCNN
+from vqlib.hierarchy import VQVAE2
 from vqlib.pixelcnn import PixelCNN
 from vqlib.quantizers import EMAVectorQuantizer, VectorQuantizer
 from vqlib.runs import Resumable, keep_run, profile

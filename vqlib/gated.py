@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from vqlib import _backend as backend
 from vqlib._checks import check_positive_integer
 from vqlib.pixelcnn import IncrementalCodeConv, LooksCodesUp
 from vqlib.prior import Prior
@@ -55,27 +54,16 @@ class CroppedConv2D(layers.Layer):
 
 @keras.saving.register_keras_serializable("vqlib")
 class CroppedCodeConv2D(LooksCodesUp, CroppedConv2D):
-    """A :class:`CroppedConv2D` of one-hot codes: (B, H, W) int -> (B, H, W, filters). It looks codes up on a CPU."""
+    """A :class:`CroppedConv2D` of one-hot codes: (B, H, W) int -> (B, H, W, filters). It looks codes up on a CPU.
 
-    def __init__(self, num_embeddings, filters, rows, columns, **kwargs):
-        super().__init__(filters, rows, columns, **kwargs)
-        check_positive_integer("num_embeddings", num_embeddings)
-        self.num_embeddings = num_embeddings
-        self.look_up = backend.sparse_sums_pay()
-
-    def build(self, input_shape):
-        """Make the kernel that the same convolution of one-hot codes would have."""
-        super().build((*input_shape, self.num_embeddings))
+    Made as ``CroppedCodeConv2D(num_embeddings, filters, rows, columns)``.
+    """
 
     def call(self, codes):
         """Sum the rows that the codes in view look up, add the bias."""
         if not self.look_up:
             return super().call(ops.one_hot(codes, self.num_embeddings, dtype=self.compute_dtype))
         return self.sums_of_rows(codes) + self.bias
-
-    def get_config(self):
-        """Return the arguments that make this layer anew."""
-        return {**super().get_config(), "num_embeddings": self.num_embeddings}
 
 
 def gate(x):

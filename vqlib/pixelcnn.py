@@ -62,6 +62,7 @@ class MaskedConv2D(layers.Layer):
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.mask = causal_mask(kernel_size, mask_type)
+        self.origin = (kernel_size // 2, kernel_size // 2)
 
     def build(self, input_shape):
         """Make kernel and bias."""
@@ -100,9 +101,24 @@ class LooksCodesUp:
     A kernel tap times a one-hot vector is one row of that tap. So the kernel is a table of a row for each tap and code,
     and each output is the sum of the rows that the codes in its view look up. The gradient goes to these rows alone.
 
-    The layer has `num_embeddings`, `filters`, a `kernel` (rows, columns, K, filters), a `mask` (rows, columns), and
-    `origin`, the row and column of the kernel that lie on the position that is computed.
+    The convolution has `filters`, a `kernel` (rows, columns, K, filters), a `mask` (rows, columns), and `origin`, the
+    row and column of the kernel that lie on the position that is computed. Where `look_up` is False, as on accelerators
+    and under XLA, which has no sparse sums, it has to multiply one-hot vectors.
     """
+
+    def __init__(self, num_embeddings, *arguments, **kwargs):
+        super().__init__(*arguments, **kwargs)
+        check_positive_integer("num_embeddings", num_embeddings)
+        self.num_embeddings = num_embeddings
+        self.look_up = backend.sparse_sums_pay()
+
+    def build(self, input_shape):
+        """Make the kernel that the same convolution of one-hot codes would have."""
+        super().build((*input_shape, self.num_embeddings))
+
+    def get_config(self):
+        """Return the arguments that make this layer anew."""
+        return {**super().get_config(), "num_embeddings": self.num_embeddings}
 
     def sums_of_rows(self, codes):
         """Return the sums, without a bias: (B, H, W) int -> (B, H, W, filters)."""
@@ -135,30 +151,15 @@ class LooksCodesUp:
 class MaskedCodeConv2D(LooksCodesUp, MaskedConv2D):
     """A :class:`MaskedConv2D` of one-hot codes: (B, H, W) int -> (B, H, W, filters).
 
-    On a CPU it looks rows up, see :class:`LooksCodesUp`. Accelerators, and XLA, which has no sparse sums, multiply the
-    one-hot vectors.
+    Made as ``MaskedCodeConv2D(num_embeddings, filters, kernel_size, mask_type, activation)``. On a CPU it looks rows
+    up, see :class:`LooksCodesUp`.
     """
-
-    def __init__(self, num_embeddings, filters, kernel_size, mask_type, activation=None, **kwargs):
-        super().__init__(filters, kernel_size, mask_type, activation, **kwargs)
-        check_positive_integer("num_embeddings", num_embeddings)
-        self.num_embeddings = num_embeddings
-        self.origin = (kernel_size // 2, kernel_size // 2)
-        self.look_up = backend.sparse_sums_pay()
-
-    def build(self, input_shape):
-        """Make the kernel that the same convolution of one-hot codes would have."""
-        super().build((*input_shape, self.num_embeddings))
 
     def call(self, codes):
         """Sum the rows that the neighbours' codes look up, add the bias, apply the activation."""
         if not self.look_up:
             return super().call(ops.one_hot(codes, self.num_embeddings, dtype=self.compute_dtype))
         return self.activation(self.sums_of_rows(codes) + self.bias)
-
-    def get_config(self):
-        """Return the arguments that make this layer anew."""
-        return {**super().get_config(), "num_embeddings": self.num_embeddings}
 
 
 def build_network(code_shape, num_embeddings, filters, num_residual_blocks, num_pixelcnn_layers):

@@ -72,7 +72,7 @@ def save(model, name, *, data, seed, epochs, minutes, metrics, folder=FOLDER, **
 
     Parameters
     ----------
-    model : VQVAE, PixelCNN or Classifier
+    model : one of the classes in MODELS
     name : str
     data : Dataset
         What it was trained on; its name and hash go into the card.
