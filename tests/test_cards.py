@@ -35,6 +35,15 @@ def test_rows_that_differ_in_the_seed_are_one_line_with_mean_and_spread(cards):
     ]
 
 
+def test_rows_may_lack_numbers(cards):
+    rows = [{"method": "one", "frechet_ratio": 3.21}, {"method": "other", "frechet_ratio": 1.0, "class_accuracy": 0.98}]
+    assert rows_of(cards.comparison(rows)) == [
+        ["method", "Fréchet, times the floor", "read as asked"],
+        ["one", "3.2", ""],
+        ["other", "1.0", "98.0%"],
+    ]
+
+
 @pytest.mark.parametrize("name", checkpoints.names())
 def test_table_of_all_cards_has_every_metric_of_each(cards, name):
     card = vqlib.load_card(name)

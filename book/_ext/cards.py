@@ -1,7 +1,7 @@
 """Tables of what the shipped models reach, read from their cards when the book is built.
 
-The directive ``model-cards`` shows all cards, ``card-rows NAME`` the comparison that a card holds under "rows": one row
-for each method and number of epochs, mean and standard deviation over seeds.
+The directive ``model-cards`` shows all cards, ``card-rows NAME KEY`` the comparison that a card holds under a key,
+"rows" unless one is given: one row for each method and number of epochs, mean and standard deviation over seeds.
 """
 
 import json
@@ -21,6 +21,10 @@ METRICS = {  # what a card calls it: a label, the same in short, and how to writ
     "test_nats_per_code": ("test nats a code", "nats", "{:.4f}"),
     "test_bits_per_image": ("test bits an image", "bits", "{:.2f}"),
     "test_accuracy": ("test accuracy of the likeliest code", "accuracy", "{:.3f}"),
+    "frechet_ratio": ("Fréchet distance of samples, times the floor", "Fréchet, times the floor", "{:.1f}"),
+    "class_accuracy": ("samples read as the class asked for", "read as asked", "{:.1%}"),
+    "test_class_accuracy": ("test images classified right", "classified right", "{:.2%}"),
+    "frechet_floor": ("Fréchet distance of real from real images", "floor", "{:.3f}"),
 }
 
 
@@ -34,7 +38,7 @@ def facts(card):
     return {
         "model": f"`{card['model']}`",
         "trained on": f"{card['dataset']['name']}, {card['dataset']['training_images']:,} images",
-        "codes, K": str(model["num_embeddings"]),
+        **({"codes, K": str(model["num_embeddings"])} if "num_embeddings" in model else {}),
         **({"entries of a codebook vector, D": str(model["embedding_dim"])} if "embedding_dim" in model else {}),
         "parameters": f"{card['parameters']:,}",
         **measured,
@@ -65,19 +69,32 @@ def over_seeds(values, form):
 
 
 def comparison(rows):
-    """Return a Markdown table, lines, of a card's rows: those that differ in the seed alone are one row."""
-    metrics = [name for name in METRICS if name in rows[0]]
+    """Return a Markdown table, lines, of a card's rows: those that differ in the seed alone are one row.
+
+    A row that lacks a number has an empty cell, and a number that all rows lack has no column.
+    """
     groups = {}
     for row in rows:
-        groups.setdefault((row["method"], row["epochs"]), []).append(row)
-    lines = [
-        "| method | epochs | " + " | ".join(METRICS[name][1] for name in metrics) + " | seeds | parameters |",
-        "| --- |" + " --- |" * (3 + len(metrics)),
-    ]
-    for (method, epochs), group in groups.items():
-        measured = " | ".join(over_seeds([row[name] for row in group], METRICS[name][2]) for name in metrics)
-        lines.append(f"| {method} | {epochs} | {measured} | {len(group)} | {group[0]['parameters']:,} |")
-    return lines
+        groups.setdefault((row["method"], row.get("epochs")), []).append(row)
+
+    def measured(name):
+        return lambda group: over_seeds([row[name] for row in group], METRICS[name][2]) if name in group[0] else ""
+
+    def stated(name):
+        return lambda group: f"{group[0][name]:,}" if name in group[0] else ""
+
+    columns = {
+        "method": lambda group: group[0]["method"],
+        "epochs": stated("epochs"),
+        **{METRICS[name][1]: measured(name) for name in METRICS},
+        "seeds": lambda group: str(len(group)) if "seed" in group[0] else "",
+        "parameters": stated("parameters"),
+        "multiply-adds": stated("multiply_adds"),
+    }
+    cells = {heading: [cell(group) for group in groups.values()] for heading, cell in columns.items()}
+    cells = {heading: column for heading, column in cells.items() if any(column)}
+    lines = [f"| {' | '.join(line)} |" for line in zip(*cells.values(), strict=True)]
+    return [f"| {' | '.join(cells)} |", "| --- |" + " --- |" * (len(cells) - 1), *lines]
 
 
 class ModelCards(SphinxDirective):
@@ -94,10 +111,12 @@ class CardRows(SphinxDirective):
     """The rows of one card, as a table."""
 
     required_arguments = 1
+    optional_arguments = 1
 
     def run(self):
         """Return the table's nodes."""
-        return parsed(self, comparison(json.loads((FOLDER / f"{self.arguments[0]}.json").read_text())["rows"]))
+        name, key = (*self.arguments, "rows")[:2]
+        return parsed(self, comparison(json.loads((FOLDER / f"{name}.json").read_text())[key]))
 
 
 def parsed(directive, lines):

@@ -32,7 +32,8 @@ def load_pretrained(name="mnist", folder=FOLDER):
     ----------
     name : str
         "mnist" gives a pair, (VQVAE, PixelCNN), the second trained on the codes of the first; "mnist-vqvae" and
-        "mnist-prior" give one of them. :func:`names` lists all.
+        "mnist-prior" give one of them. "mnist-ema" is the pair of Part II, whose GatedPixelCNN is told the class.
+        :func:`names` lists all.
     folder : path, optional
         Where the weights and cards lie; the package's own by default.
 
@@ -48,7 +49,7 @@ def load_pretrained(name="mnist", folder=FOLDER):
     if load_card(f"{name}-prior", folder).get("tokenizer") != load_card(f"{name}-vqvae", folder)["sha256"]:
         raise CheckpointError(
             f"The prior {name}-prior was trained on the codes of another model than {name}-vqvae as it is now: "
-            "train it again (chapter 5, full profile)."
+            "run the chapter that trains it again, in the full profile."
         )
     return model, prior
 
