@@ -4,6 +4,8 @@ import vqlib  # isort: skip, first: it silences TensorFlow's start-up messages
 
 import importlib.util
 import pathlib
+import subprocess
+import sys
 
 import keras
 import matplotlib as mpl
@@ -30,6 +32,22 @@ def book_extension():
         return module
 
     return load
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory):
+    """The folder of the book's HTML, built afresh, once."""
+    root = pathlib.Path(__file__).parents[1]
+    folder = tmp_path_factory.mktemp("book")
+    jupyter_book = pathlib.Path(sys.executable).with_name("jupyter-book")
+    build = subprocess.run(
+        [jupyter_book, "build", root, "--path-output", folder, "-q", "-n", "-W", "--keep-going"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-6000:]
+    return folder / "_build" / "html"
 
 
 @pytest.fixture

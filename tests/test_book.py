@@ -3,8 +3,6 @@
 import copy
 import pathlib
 import re
-import subprocess
-import sys
 import urllib.parse
 
 import pytest
@@ -13,21 +11,6 @@ from bs4 import BeautifulSoup
 
 ROOT = pathlib.Path(__file__).parents[1]
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
-
-
-@pytest.fixture(scope="session")
-def html(tmp_path_factory):
-    """The folder of the book's HTML, built afresh, once."""
-    folder = tmp_path_factory.mktemp("book")
-    jupyter_book = pathlib.Path(sys.executable).with_name("jupyter-book")
-    build = subprocess.run(
-        [jupyter_book, "build", ROOT, "--path-output", folder, "-q", "-n", "-W", "--keep-going"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-6000:]
-    return folder / "_build" / "html"
 
 
 @pytest.fixture(scope="session")

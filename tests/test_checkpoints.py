@@ -116,6 +116,13 @@ def test_missing_weights_are_refused(folder):
         load_pretrained("small-vqvae", folder)
 
 
+def test_damaged_card_is_refused(folder):
+    path = folder / "small-vqvae.json"
+    path.write_text(path.read_text()[:-10])
+    with pytest.raises(CheckpointError, match=r"small-vqvae.json is damaged .* Install the package again"):
+        load_card("small-vqvae", folder)
+
+
 def test_missing_prior_is_refused(folder):
     (folder / "small-prior.json").unlink()
     with pytest.raises(CheckpointError, match=r"There is no checkpoint 'small-prior'"):

@@ -104,6 +104,12 @@ def test_other_profiles_keep_runs(clean_environment, name, tmp_path):
     assert callback.folder == tmp_path / f"03-vqvae-{name}"
 
 
+def test_an_empty_variable_names_no_folder(clean_environment):
+    clean_environment.setenv("VQLIB_RUN_DIR", "")
+    (callback,) = keep_run("03-vqvae")
+    assert callback.folder.as_posix() == "runs/03-vqvae-default"
+
+
 # Runs
 
 

@@ -6,31 +6,20 @@ goes wrong still arrives as an exception; set the variable to "0" before importi
 """
 
 import os
-import sys
-import tempfile
+
+from vqlib._stderr import held_back
 
 
 def _import_keras():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with tempfile.TemporaryFile() as messages:
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        os.dup2(messages.fileno(), 2)
-        try:
-            import keras
+    with held_back():
+        import keras
 
-            if keras.backend.backend() != "tensorflow":
-                return None
-            import tensorflow
+        if keras.backend.backend() != "tensorflow":
+            return None
+        import tensorflow
 
-            tensorflow.config.list_physical_devices("GPU")  # without a GPU, the driver says so on first use
-        except BaseException:
-            messages.seek(0)
-            os.write(stderr, messages.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+        tensorflow.config.list_physical_devices("GPU")  # without a GPU, the driver says so on first use
     return tensorflow
 
 

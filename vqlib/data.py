@@ -1,5 +1,6 @@
 """Datasets in, arrays out: the same split and the same scale for every model in the book."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -12,6 +13,15 @@ import keras
 import numpy as np
 
 SHAPES = {"mnist": (28, 28), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3), "digits": (28, 28)}
+KERAS_FILES = {  # in the folder datasets of Keras's cache
+    "mnist": ["mnist.npz"],
+    "fashion_mnist": [
+        f"fashion-mnist/{part}-ubyte.gz"
+        for part in ("train-labels-idx1", "train-images-idx3", "t10k-labels-idx1", "t10k-images-idx3")
+    ],
+    "cifar10": ["cifar-10-batches-py-target_archive"],
+}
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 VALIDATION_IMAGES = 5_000  # the last of the training file, for the datasets that Keras ships
 DIGITS_SPLIT = (1_297, 250, 250)
 
@@ -85,15 +95,9 @@ def load_dataset(name="mnist", data_dir=None):
         raise ValueError(f"Unknown dataset {name!r}. Known: {', '.join(SHAPES)}.")
     if name == "digits":
         return _digits()
-    looked = []
-    for source, folder in (("data_dir", data_dir), ("$VQLIB_DATA_DIR", os.environ.get("VQLIB_DATA_DIR"))):
-        if not folder:
-            looked.append(f"{source}: not given")
-            continue
-        path = pathlib.Path(folder) / f"{name}.npz"
-        if path.is_file():
-            return _split(name, _read_npz(name, path))
-        looked.append(f"{source}: no file {path}")
+    path, looked = find_file(name, data_dir)
+    if path:
+        return _split(name, _read_npz(name, path))
     try:
         (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras raises a bare Exception when a download fails
@@ -107,17 +111,54 @@ def load_dataset(name="mnist", data_dir=None):
     return _split(name, {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test})
 
 
+def find_file(name, data_dir=None):
+    """Look for a dataset's file in the folders that :func:`load_dataset` looks in before it asks Keras.
+
+    Returns
+    -------
+    path : pathlib.Path or None
+        The file in the first folder that has it.
+    looked : list of str
+        The folders before it, and why it was none of them, in words.
+    """
+    looked = []
+    for source, folder in (("data_dir", data_dir), ("$VQLIB_DATA_DIR", os.environ.get("VQLIB_DATA_DIR"))):
+        if not folder:
+            looked.append(f"{source}: not given")
+            continue
+        path = pathlib.Path(folder) / f"{name}.npz"
+        if path.is_file():
+            return path, looked
+        looked.append(f"{source}: no file {path}")
+    return None, looked
+
+
+def keras_files(name):
+    """Return the files with which Keras loads a dataset from its cache; where one is not there, it downloads it."""
+    home = pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    return [home / "datasets" / file for file in KERAS_FILES[name]]
+
+
+def check_file(path):
+    """Raise ValueError where a file is cut short or lacks an array; it reads the file's table of contents alone."""
+    with _opened(path) as file:
+        for name in ARRAYS:
+            if name not in file:
+                raise KeyError(f"{name} is not among {', '.join(file)}")
+
+
 def to_images(pixels):
     """Turn pixels (N, H, W) or (N, H, W, C), uint8 in 0..255, into images (N, H, W, C), float32 in [-0.5, 0.5]."""
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels
     return pixels.astype("float32") / 255 - 0.5
 
 
-def _read_npz(name, path):
-    """Return the four arrays of a file, checked."""
+@contextlib.contextmanager
+def _opened(path):
+    """Open a file of arrays; what goes wrong is said in the reader's words."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in ("x_train", "y_train", "x_test", "y_test")}
+            yield file
     except TypeError as error:  # a single array cannot be asked for another by name
         raise ValueError(f"{path} holds one array. It must hold x_train, y_train, x_test and y_test.") from error
     except KeyError as error:
@@ -128,6 +169,12 @@ def _read_npz(name, path):
         raise ValueError(f"{path} is damaged or cut short ({error}). Fetch it again.") from error
     except ValueError as error:  # what NumPy raises for pickled objects
         raise ValueError(f"{path} cannot be read as plain arrays: {error} Pickled files are refused.") from error
+
+
+def _read_npz(name, path):
+    """Return the four arrays of a file, checked."""
+    with _opened(path) as file:
+        arrays = {key: file[key] for key in ARRAYS}
     for part in ("train", "test"):
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
         if x.shape[1:] != SHAPES[name] or x.dtype != np.uint8:

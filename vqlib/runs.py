@@ -8,6 +8,7 @@ import time
 import keras
 
 PROFILES = ("full", "quick", "default")
+RECORD = "run.json"  # in the folder of each run
 
 
 def profile():
@@ -22,6 +23,16 @@ def profile():
     return name
 
 
+def run_folder():
+    """Return the folder that runs are kept in: what the variable ``VQLIB_RUN_DIR`` names, or else ``runs``."""
+    return pathlib.Path(os.environ.get("VQLIB_RUN_DIR") or "runs")
+
+
+def kept_runs():
+    """Return the names of the runs that are kept there, ``<name>-<profile>``, sorted."""
+    return sorted(record.parent.name for record in run_folder().glob(f"*/{RECORD}"))
+
+
 def keep_run(name):
     """Return the callbacks for ``fit`` that let the training called `name` resume after an interruption.
 
@@ -31,7 +42,7 @@ def keep_run(name):
     current = profile()
     if current == "quick":
         return []
-    return [Resumable(pathlib.Path(os.environ.get("VQLIB_RUN_DIR", "runs")) / f"{name}-{current}")]
+    return [Resumable(run_folder() / f"{name}-{current}")]
 
 
 class Resumable(keras.callbacks.BackupAndRestore):
@@ -97,7 +108,7 @@ class Resumable(keras.callbacks.BackupAndRestore):
     @property
     def record(self):
         """The file with the model's arguments and the history."""
-        return self.folder / "run.json"
+        return self.folder / RECORD
 
 
 def _without_names(config):

@@ -46,11 +46,7 @@ def load_pretrained(name="mnist", folder=FOLDER):
     if f"{name}-vqvae" not in names(folder):
         return _load(name, folder)
     model, prior = _load(f"{name}-vqvae", folder), _load(f"{name}-prior", folder)
-    if load_card(f"{name}-prior", folder).get("tokenizer") != load_card(f"{name}-vqvae", folder)["sha256"]:
-        raise CheckpointError(
-            f"The prior {name}-prior was trained on the codes of another model than {name}-vqvae as it is now: "
-            "run the chapter that trains it again, in the full profile."
-        )
+    check_pair(name, folder)
     return model, prior
 
 
@@ -60,12 +56,39 @@ def load_card(name, folder=FOLDER):
     if not path.is_file():
         known = ", ".join(names(folder)) or "none"
         raise CheckpointError(f"There is no checkpoint {name!r} in {folder}. Known: {known}.")
-    return json.loads(path.read_text())
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged ({error}). Install the package again.") from error
 
 
 def names(folder=FOLDER):
     """Return the names of all checkpoints in a folder, sorted."""
     return sorted(path.stem for path in pathlib.Path(folder).glob("*.json"))
+
+
+def check_weights(name, folder=FOLDER):
+    """Return the file of a checkpoint's weights; raise CheckpointError unless it is the one that the card describes."""
+    card = load_card(name, folder)
+    weights = pathlib.Path(folder) / f"{name}.weights.h5"
+    if not weights.is_file():
+        raise CheckpointError(f"{weights} is missing, although its card is there. Install the package again.")
+    found = _sha256(weights)
+    if found != card["sha256"]:
+        raise CheckpointError(
+            f"{weights} is not the file that its card describes: its sha256 is {found[:12]}..., "
+            f"the card says {card['sha256'][:12]}... It is damaged or was exchanged; install the package again."
+        )
+    return weights
+
+
+def check_pair(name, folder=FOLDER):
+    """Raise CheckpointError unless ``<name>-prior`` was trained on the codes of ``<name>-vqvae`` as it is now."""
+    if load_card(f"{name}-prior", folder).get("tokenizer") != load_card(f"{name}-vqvae", folder)["sha256"]:
+        raise CheckpointError(
+            f"The prior {name}-prior was trained on the codes of another model than {name}-vqvae as it is now: "
+            "run the chapter that trains it again, in the full profile."
+        )
 
 
 def save(model, name, *, data, seed, epochs, minutes, metrics, folder=FOLDER, **more):
@@ -128,16 +151,8 @@ def device():
 
 def _load(name, folder):
     """Load one model, checking its file against its card."""
+    weights = check_weights(name, folder)
     card = load_card(name, folder)
-    weights = pathlib.Path(folder) / f"{name}.weights.h5"
-    if not weights.is_file():
-        raise CheckpointError(f"{weights} is missing, although its card is there. Install the package again.")
-    found = _sha256(weights)
-    if found != card["sha256"]:
-        raise CheckpointError(
-            f"{weights} is not the file that its card describes: its sha256 is {found[:12]}..., "
-            f"the card says {card['sha256'][:12]}... It is damaged or was exchanged; install the package again."
-        )
     model = MODELS[card["model"]].from_config(card["config"])
     if model.count_params() != card["parameters"]:
         raise CheckpointError(

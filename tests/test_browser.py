@@ -1,0 +1,253 @@
+"""The book in a browser: all of it comes from its own folder, nothing fails, nothing is wider than the page."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+import types
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",  # which root cannot have
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-proxy-server",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # what is asked of another host fails at once
+]
+WIDTHS = (360, 1280)
+SCHEMES = ("light", "dark")
+PATIENCE = 120_000  # milliseconds, for a machine that is busy with something else
+
+# What a page shows once MathJax, where the page loads it, has set all formulas. A command that MathJax does not know
+# stays as text with its backslash.
+LOOK = """async () => {
+  await window.MathJax?.startup?.promise;
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  return {
+    images: all("img").length,
+    broken: all("img").filter((image) => !image.naturalWidth).map((image) => image.src),
+    formulas: all(".math").length,
+    plain: all(".math").filter((math) => !math.querySelector("mjx-container")).map((math) => math.innerText),
+    refused: all("mjx-merror").map((error) => error.dataset.mjxError).concat(
+      all("mjx-assistive-mml mtext").map((text) => text.textContent).filter((text) => text.startsWith("\\\\"))
+    ),
+    numbers: all("mjx-labels mjx-mtd:not(:empty)").length,
+  };
+}"""
+OPEN_FOLDS = "document.querySelectorAll('details').forEach((fold) => { fold.open = true; })"
+FOLLOWS = "(scheme) => document.documentElement.dataset.theme === scheme"
+EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def find_browser():
+    """Return the path of Chromium or Chrome; without one, skip, or fail where `VQLIB_NEEDS_BROWSER` is set."""
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    message = (
+        f"The book is not looked at: none of {', '.join(BROWSERS)} is on the PATH. "
+        "On Debian: apt-get install chromium; elsewhere: https://www.chromium.org/getting-involved/download-chromium/"
+    )
+    if os.environ.get("VQLIB_NEEDS_BROWSER"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder without a log, and no icon to a browser that asks for one where the page names none."""
+
+    def do_GET(self):
+        if self.path == "/favicon.ico":
+            self.send_response(http.HTTPStatus.NO_CONTENT)
+            self.end_headers()
+        else:
+            super().do_GET()
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One headless browser with a fresh profile. Not for the session: asyncio would find its loop in other tests."""
+    path = find_browser()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(browser, html):
+    """The address at which the built book is served."""
+    handler = functools.partial(QuietHandler, directory=html)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def open_page(browser, url, origin):
+    """Open a page and wait until it asks for nothing more; return it and the record of all that goes wrong on it."""
+    page = browser.new_page(viewport={"width": WIDTHS[-1], "height": 800})
+    page.set_default_timeout(PATIENCE)
+    record = types.SimpleNamespace(foreign=[], failed=[], errors=[])
+    own = (origin, "data:", "blob:")
+
+    def requested(request):
+        if not request.url.startswith(own):
+            record.foreign.append(request.url)
+
+    def answered(response):
+        if response.status >= 400:
+            record.failed.append(f"{response.url}: {response.status}")
+
+    def said(message):
+        if message.type == "error":
+            record.errors.append(message.text)
+
+    page.on("request", requested)
+    page.on("websocket", lambda socket: record.foreign.append(socket.url))
+    page.on("response", answered)
+    page.on("requestfailed", lambda request: record.failed.append(f"{request.url}: {request.failure}"))
+    page.on("console", said)
+    page.on("pageerror", lambda error: record.errors.append(str(error)))
+    page.goto(url, wait_until="networkidle")
+    return page, record
+
+
+def look(page):
+    """Return what is on a page with all folds open, and by how much it is too wide at each width, in each scheme."""
+    seen = types.SimpleNamespace(**page.evaluate(LOOK), excess={})
+    page.evaluate(OPEN_FOLDS)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_function(FOLLOWS, arg=scheme)
+            seen.excess[width, scheme] = page.evaluate(EXCESS)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def visits(browser, address, html):
+    """What each page of the book does and looks like, by its path; each is opened once."""
+    found = {}
+    for path in sorted(html.rglob("*.html")):
+        name = path.relative_to(html).as_posix()
+        if name.startswith("_static/") or name == "index.html":
+            continue
+        page, record = open_page(browser, address + name, address)
+        found[name] = types.SimpleNamespace(**vars(look(page)), **vars(record))
+        page.close()
+    return found
+
+
+def collect(visits, part):
+    """Return `page: entry` for every entry that the pages have in one part of their record."""
+    return [f"{name}: {entry}" for name, visit in visits.items() for entry in getattr(visit, part)]
+
+
+def test_every_page_is_opened(visits, html):
+    assert {"book/index.html", "search.html", "genindex.html"} <= set(visits)
+    assert {path.relative_to(html).as_posix() for path in html.glob("notebooks/*.html")} <= set(visits)
+
+
+def test_no_page_asks_for_anything_from_elsewhere(visits):
+    assert not collect(visits, "foreign")
+
+
+def test_no_request_fails(visits):
+    assert not collect(visits, "failed")
+
+
+def test_no_page_reports_an_error(visits):
+    assert not collect(visits, "errors")
+
+
+def test_every_image_is_there(visits):
+    assert not collect(visits, "broken")
+    assert sum(visit.images for visit in visits.values()) > 20
+
+
+def test_every_formula_is_typeset(visits):
+    assert not collect(visits, "plain")
+    assert sum(visit.formulas for visit in visits.values()) > 100
+
+
+def test_mathjax_refuses_no_formula_and_knows_every_command(visits):
+    assert not collect(visits, "refused")
+
+
+def test_every_numbered_equation_shows_its_number(visits, html):
+    tags = {name: (html / name).read_text(encoding="utf-8").count(r"\tag{") for name in visits}
+    assert {name: visit.numbers for name, visit in visits.items()} == tags
+    assert sum(tags.values()) > 20
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_page_is_wider_than_the_window(visits, width, scheme):
+    excess = {name: visit.excess[width, scheme] for name, visit in visits.items()}
+    assert not {name: pixels for name, pixels in excess.items() if pixels > 0}
+
+
+def test_front_door_leads_to_the_first_page(browser, address):
+    page, record = open_page(browser, address + "index.html", address)
+    page.wait_for_url(address + "book/index.html")
+    page.close()
+    assert record == types.SimpleNamespace(foreign=[], failed=[], errors=[])
+
+
+def test_chapter_opened_as_a_file_is_whole(browser, html):
+    url = (html / "notebooks" / "01-quantization.html").as_uri()
+    page, record = open_page(browser, url, html.as_uri())
+    seen = look(page)
+    page.close()
+    assert record == types.SimpleNamespace(foreign=[], failed=[], errors=[])
+    assert not seen.broken + seen.plain
+
+
+def test_every_fold_of_a_chapter_opens_by_keyboard(browser, address):
+    page, record = open_page(browser, address + "notebooks/01-quantization.html", address)
+    folds = page.locator("article details").all()
+    assert folds
+    for fold in folds:
+        assert not fold.evaluate("fold => fold.open")
+        fold.locator("summary").first.press("Enter")
+        assert fold.evaluate("fold => fold.open")
+    page.close()
+    assert not record.foreign + record.failed + record.errors
+
+
+def test_search_finds_the_blind_spot(browser, address):
+    page, record = open_page(browser, address + "book/index.html", address)
+    page.keyboard.press("Control+K")
+    page.keyboard.type("blind spot")
+    page.keyboard.press("Enter")
+    page.wait_for_url(address + "search.html?q=blind+spot")
+    results = page.locator("#search-results li a")
+    results.first.wait_for()
+    page.wait_for_load_state("networkidle")
+    found = [link.get_attribute("href") for link in results.all()]
+    page.close()
+    assert [href for href in found if "05-pixelcnn" in href], found
+    assert not record.foreign + record.failed + record.errors
+
+
+@pytest.mark.parametrize(("needed", "outcome"), [("", pytest.skip.Exception), ("1", pytest.fail.Exception)])
+def test_missing_browser_is_a_failure_only_where_one_is_needed(monkeypatch, tmp_path, needed, outcome):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("VQLIB_NEEDS_BROWSER", needed)
+    with pytest.raises(outcome, match="apt-get install chromium"):
+        find_browser()

@@ -1,0 +1,24 @@
+"""The standard error stream, held back as long as all goes well."""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+
+@contextlib.contextmanager
+def held_back():
+    """Hold back what the block writes to the standard error stream, native code included; show it if it fails."""
+    with tempfile.TemporaryFile() as messages:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            messages.seek(0)
+            os.write(stderr, messages.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,293 @@
+"""What vqlib finds where it is installed, and what to do about that which is wrong: ``python -m vqlib doctor``.
+
+Each function looks at one thing and returns findings. Nothing but Python itself is imported before it is looked at,
+because the doctor has to work where a package is missing or damaged.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import importlib.metadata
+import io
+import os
+import pathlib
+import pkgutil
+import platform
+import re
+import sys
+import tempfile
+
+from vqlib._stderr import held_back
+
+# module:name that chapters use, where that is more than to import the package's name with "_" for "-".
+USED = {
+    "matplotlib": "matplotlib.pyplot:figure",
+    "scikit-learn": "sklearn.datasets:load_digits",
+    "tensorflow-probability": "tensorflow_probability:distributions.Categorical",
+}
+AGAIN = "Install vqlib again, see Getting started."
+ABOVE = "Mend what is wrong above. If nothing is, install vqlib again, see Getting started."
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What was looked at, what was found, and what to do about it.
+
+    Attributes
+    ----------
+    name, found : str
+    remedy : str
+        Empty where all is well.
+    stops : bool
+        Whether a chapter would stop because of it.
+    """
+
+    name: str
+    found: str
+    remedy: str = ""
+    stops: bool = False
+
+
+def main():
+    """Look at everything and print it; return 1 if something would stop a chapter, otherwise 0."""
+    sections = {
+        "Versions": [versions],
+        "What Keras computes on": [backend, device],
+        "Where the datasets come from": [datasets],
+        "Shipped checkpoints": [checkpoints],
+        "Settings": [settings],
+    }
+    findings = []
+    for title, looks in sections.items():
+        print(title, flush=True)  # at once: looking takes some seconds
+        found = [finding for look in looks for finding in _looked(look)]
+        print(*map(_in_words, found), sep="\n", end="\n\n", flush=True)
+        findings += found
+    stopping = sum(finding.stops for finding in findings)
+    if stopping:
+        print(f"Marked WRONG: {stopping}. Do what the lines with -> say, from the top, then ask the doctor again.")
+    else:
+        print("All is well: nothing here would stop a chapter.")
+    return int(stopping > 0)
+
+
+def versions():
+    """Look at Python, the packages that vqlib needs, and vqlib; what it supports is in its metadata."""
+    try:
+        metadata = importlib.metadata.metadata("vqlib")
+    except importlib.metadata.PackageNotFoundError:
+        remedy = "In the folder that holds pyproject.toml: python -m pip install -e ."
+        return [Finding("vqlib", "not installed, so that nothing says which versions it supports", remedy, True)]
+    from packaging.specifiers import SpecifierSet
+
+    packages = [package(requirement) for requirement in requirements(_backend())]
+    return [python(SpecifierSet(metadata["Requires-Python"])), *packages, vqlib_itself()]
+
+
+def requirements(extra=None):
+    """Return what vqlib requires, and what its `extra` adds, as the installed package's metadata have it."""
+    from packaging.requirements import Requirement
+
+    parsed = map(Requirement, importlib.metadata.requires("vqlib"))
+    return [r for r in parsed if r.marker is None or r.marker.evaluate({"extra": extra or ""})]
+
+
+def python(supported):
+    """Look at Python's version; `supported` is a ``packaging.specifiers.SpecifierSet``."""
+    found = f"{platform.python_version()} (supported: {supported})"
+    if supported.contains(platform.python_version(), prereleases=True):
+        return Finding("Python", found)
+    return Finding("Python", found, "Install a supported Python, and vqlib with it, see Getting started.", True)
+
+
+def package(requirement):
+    """Import a package as chapters do, and look at its version; takes a ``packaging.requirements.Requirement``."""
+    name, supported = requirement.name, f"(supported: {requirement.specifier})"
+    used = USED.get(name, name.replace("-", "_"))
+    module = re.match(r"\w+", used)[0]
+    install = f'python -m pip install "{name}{requirement.specifier}"'
+    try:
+        pkgutil.resolve_name(used)
+        version = sys.modules[module].__version__
+    except Exception as error:  # a damaged package raises anything
+        if isinstance(error, ModuleNotFoundError) and error.name == module:
+            return Finding(name, f"missing {supported}", install, True)
+        again = install.replace("install", "install --force-reinstall --no-deps")
+        remedy = f"If it names a missing package, install that one; otherwise: {again}"
+        return Finding(name, f"{_installed(name)}, but cannot be imported: {_message(error)}", remedy, True)
+    if requirement.specifier.contains(version, prereleases=True):
+        return Finding(name, f"{version} {supported}")
+    return Finding(name, f"{version} {supported}", install, True)
+
+
+def vqlib_itself():
+    """Import all that ``import vqlib`` imports, which ``python -m vqlib`` has left out."""
+    vqlib = sys.modules["vqlib"]
+    version = importlib.metadata.version("vqlib")
+    try:
+        importlib.reload(vqlib)
+    except Exception as error:
+        return Finding("vqlib", f"{version}, but cannot be imported: {_message(error)}", ABOVE, True)
+    return Finding("vqlib", f"{version}, in {pathlib.Path(vqlib.__file__).parent}")
+
+
+def backend():
+    """Look at the backend of Keras."""
+    name = _backend() or os.environ.get("KERAS_BACKEND")
+    if not name:
+        return [Finding("backend", "unknown, because Keras cannot be imported", ABOVE, True)]
+    if name == "tensorflow":
+        return [Finding("backend", name)]
+    remedy = "Chapters need TensorFlow: unset the variable KERAS_BACKEND, or set it to tensorflow."
+    return [Finding("backend", name, remedy, True)]
+
+
+def device():
+    """Look at what Keras computes on."""
+    from vqlib import checkpoints
+
+    return [Finding("device", checkpoints.device())]
+
+
+def datasets():
+    """Look where ``vqlib.load_dataset`` would take each dataset from, without reading or downloading it."""
+    from vqlib import data
+
+    return [*_data_folder(data.SHAPES), *map(dataset, data.SHAPES)]
+
+
+def dataset(name):
+    """Look where ``vqlib.load_dataset`` would take a dataset from."""
+    from vqlib import data
+
+    if name == "digits":
+        return Finding(name, "embedded in scikit-learn")
+    path, _ = data.find_file(name)
+    if path:
+        try:
+            data.check_file(path)
+        except ValueError as error:
+            remedy = "Put a whole file in its place, or unset VQLIB_DATA_DIR so that Keras fetches one."
+            return Finding(name, str(error), remedy, True)
+        return Finding(name, f"{path}, by VQLIB_DATA_DIR")
+    cached = data.keras_files(name)
+    if not all(file.is_file() for file in cached):
+        return Finding(name, "the network, from where Keras fetches it when it is first loaded")
+    try:
+        if cached[0].suffix == ".npz":
+            data.check_file(cached[0])
+    except ValueError as error:
+        return Finding(name, f"the network, because the copy in Keras's cache is of no use: {error}")
+    return Finding(name, f"{cached[0] if len(cached) == 1 else cached[0].parent}, Keras's cache")
+
+
+def _data_folder(names):
+    """Look at the folder that VQLIB_DATA_DIR names, if it does."""
+    folder = os.environ.get("VQLIB_DATA_DIR")
+    if not folder:
+        return []
+    if not pathlib.Path(folder).is_dir():
+        remedy = "Set it to the folder that holds mnist.npz (the folder, not the file), or unset it."
+        return [Finding("VQLIB_DATA_DIR", f"{folder} is not a folder, and is passed over", remedy)]
+    if not any((pathlib.Path(folder) / f"{name}.npz").is_file() for name in names):
+        remedy = "Put mnist.npz into it, or unset the variable."
+        return [Finding("VQLIB_DATA_DIR", f"{folder} holds no dataset, and is passed over", remedy)]
+    return []
+
+
+def checkpoints(folder=None):
+    """Look at the weights in a folder, the shipped ones by default: whole, and each prior with its tokenizer."""
+    from vqlib.checkpoints import FOLDER, names
+
+    folder = folder or FOLDER
+    weights = ".weights.h5"
+    found = sorted({*names(folder), *(path.name.removesuffix(weights) for path in folder.glob(f"*{weights}"))})
+    if not found:
+        return [Finding("none", f"there are no checkpoints in {folder}", AGAIN, True)]
+    return [checkpoint(name, folder) for name in found]
+
+
+def checkpoint(name, folder):
+    """Look at a checkpoint: its sha256 is that of its card, and a prior belongs to its tokenizer."""
+    from vqlib.checkpoints import CheckpointError, check_pair, check_weights
+
+    try:
+        check_weights(name, folder)
+        if name.endswith("-prior"):
+            check_pair(name.removesuffix("-prior"), folder)
+    except CheckpointError as error:
+        return Finding(name, str(error), AGAIN, True)
+    return Finding(name, "whole, and trained on its tokenizer's codes" if name.endswith("-prior") else "whole")
+
+
+def settings():
+    """Look at the profile and at the folder that trainings are kept in."""
+    from vqlib.runs import PROFILES, profile
+
+    try:
+        current = profile()
+    except ValueError as error:
+        remedy = f"Set VQLIB_PROFILE to one of {', '.join(PROFILES)}, or unset it."
+        return [Finding("profile", str(error), remedy, True), run_folder("default")]
+    source = "VQLIB_PROFILE" if os.environ.get("VQLIB_PROFILE") else "VQLIB_PROFILE is not set"
+    return [Finding("profile", f"{current} ({source})"), run_folder(current)]
+
+
+def run_folder(profile):
+    """Look at the folder that a profile keeps its trainings in: whether it can be written to, and what it holds."""
+    from vqlib import runs
+
+    folder = runs.run_folder().absolute()
+    if profile == "quick":
+        return Finding("run folder", f"{folder}, not used: the quick profile keeps nothing")
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())  # the rest would be made
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        remedy = "Set VQLIB_RUN_DIR to a folder that can be written to."
+        return Finding("run folder", f"{folder} cannot be written to: {error.strerror}", remedy, True)
+    if there != folder:
+        return Finding("run folder", f"{folder}, writable, made with the first run")
+    kept = runs.kept_runs()
+    of_profile = sum(name.endswith(f"-{profile}") for name in kept)
+    return Finding("run folder", f"{folder}, writable; kept runs: {len(kept)}, {of_profile} of them of this profile")
+
+
+def _backend():
+    """Return the name of Keras's backend, None where Keras cannot say it."""
+    try:
+        return importlib.import_module("keras").backend.backend()
+    except Exception:  # `package` says what is wrong with Keras
+        return None
+
+
+def _installed(name):
+    """Return the version of a package that may not be importable, as its metadata have it."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "installed"
+
+
+def _looked(look):
+    """Return what a function finds, past all that packages print; its failure is a finding too."""
+    with held_back(), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            return look()
+        except Exception as error:
+            found = f"could not be looked at: {type(error).__name__}: {_message(error)}"
+            return [Finding(look.__name__, found, ABOVE, True)]
+
+
+def _message(error):
+    """Return an error's message in one line; TensorFlow's begins with a whole traceback."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith((" ", "Traceback"))]
+    return lines[0] if lines else type(error).__name__
+
+
+def _in_words(finding):
+    """Return a finding as one or two lines."""
+    mark = "WRONG" if finding.stops else "note" if finding.remedy else "ok"
+    remedy = f"\n        -> {finding.remedy}" if finding.remedy else ""
+    return f"  {mark:5} {finding.name:23} {finding.found}{remedy}"
