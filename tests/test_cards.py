@@ -18,7 +18,14 @@ def rows_of(lines):
 
 
 def test_rows_that_differ_in_the_seed_are_one_line_with_mean_and_spread(cards):
-    row = {"method": "one", "epochs": 4, "parameters": 49_937, "test_mse": 0.003, "test_perplexity": 30.0}
+    row = {
+        "method": "one",
+        "epochs": 4,
+        "parameters": 49_937,
+        "test_mse": 0.003,
+        "test_codes_used": 128,
+        "test_perplexity": 30.0,
+    }
     rows = [
         {**row, "seed": 0},
         {**row, "seed": 1, "test_mse": 0.005, "test_perplexity": 34.0},
@@ -26,12 +33,12 @@ def test_rows_that_differ_in_the_seed_are_one_line_with_mean_and_spread(cards):
         {**row, "seed": 0, "method": "other", "parameters": 10},
     ]
     heading, *lines = rows_of(cards.comparison(rows))
-    assert heading == ["method", "epochs", "MSE", "perplexity", "seeds", "parameters"]
+    assert heading == ["method", "epochs", "MSE", "codes used", "perplexity", "seeds", "parameters"]
     lines = [[cell.replace("\u00a0", " ") for cell in line] for line in lines]
     assert lines == [
-        ["one", "4", "0.00400 ± 0.00141", "32.0 ± 2.8", "2", "49,937"],
-        ["one", "30", "0.00200", "30.0", "1", "49,937"],
-        ["other", "4", "0.00300", "30.0", "1", "10"],
+        ["one", "4", "0.00400 ± 0.00141", "128", "32.0 ± 2.8", "2", "49,937"],
+        ["one", "30", "0.00200", "128", "30.0", "1", "49,937"],
+        ["other", "4", "0.00300", "128", "30.0", "1", "10"],
     ]
 
 

@@ -18,11 +18,11 @@ METRICS = {  # what a card calls it: a label, the same in short, and how to writ
     "test_psnr": ("test PSNR, decibels", "PSNR", "{:.2f}"),
     "test_codes_used": ("codes used on the test set", "codes used", "{:.0f}"),
     "test_perplexity": ("perplexity of the codes on the test set", "perplexity", "{:.1f}"),
-    "test_nats_per_code": ("test nats a code", "nats", "{:.4f}"),
     "test_bits_per_image": ("test bits an image", "bits", "{:.2f}"),
-    "test_accuracy": ("test accuracy of the likeliest code", "accuracy", "{:.3f}"),
     "frechet_ratio": ("Fréchet distance of samples, times the floor", "Fréchet, times the floor", "{:.1f}"),
     "class_accuracy": ("samples read as the class asked for", "read as asked", "{:.1%}"),
+    "test_nats_per_code": ("test nats a code", "nats", "{:.4f}"),
+    "test_accuracy": ("test accuracy of the likeliest code", "accuracy", "{:.3f}"),
     "test_class_accuracy": ("test images classified right", "classified right", "{:.2%}"),
     "frechet_floor": ("Fréchet distance of real from real images", "floor", "{:.3f}"),
 }
@@ -63,8 +63,8 @@ def table(cards):
 
 
 def over_seeds(values, form):
-    """Return the mean of values, and their standard deviation where there are several."""
-    spread = f"\u00a0±\u00a0{form.format(statistics.stdev(values))}" if len(values) > 1 else ""  # on one line
+    """Return the mean of values, and their standard deviation where they differ."""
+    spread = f"\u00a0±\u00a0{form.format(statistics.stdev(values))}" if len(set(values)) > 1 else ""  # on one line
     return form.format(statistics.mean(values)) + spread
 
 
