@@ -44,6 +44,12 @@ LOOK = """async () => {
 }"""
 OPEN_FOLDS = "document.querySelectorAll('details').forEach((fold) => { fold.open = true; })"
 FOLLOWS = "(scheme) => document.documentElement.dataset.theme === scheme"
+# Numbered formulas that begin to the left of their box, where no scrolling goes, or that their number lies upon.
+CLIPPED = """() => [...document.querySelectorAll(".math:has(mjx-labels)")].filter((math) => {
+  const [box, formula, number] = [math, math.querySelector("mjx-table"), math.querySelector("mjx-labels mjx-mtd")]
+    .map((element) => element.getBoundingClientRect());
+  return formula.left < box.left - 1 || formula.right > number.left + 1;
+}).map((math) => math.innerText)"""
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -128,10 +134,11 @@ def open_page(browser, url, origin):
 
 def look(page):
     """Return what is on a page with all folds open, and by how much it is too wide at each width, in each scheme."""
-    seen = types.SimpleNamespace(**page.evaluate(LOOK), excess={})
+    seen = types.SimpleNamespace(**page.evaluate(LOOK), excess={}, clipped=[])
     page.evaluate(OPEN_FOLDS)
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
+        seen.clipped += page.evaluate(CLIPPED)
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             page.wait_for_function(FOLLOWS, arg=scheme)
@@ -193,6 +200,10 @@ def test_every_numbered_equation_shows_its_number(visits, html):
     tags = {name: (html / name).read_text(encoding="utf-8").count(r"\tag{") for name in visits}
     assert {name: visit.numbers for name, visit in visits.items()} == tags
     assert sum(tags.values()) > 20
+
+
+def test_numbered_formulas_can_be_read_whole(visits):
+    assert not collect(visits, "clipped")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
