@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import PIL.features
 import pytest
+from keras import ops
 
 import vqlib
 from vqlib import Classifier, checkpoints, evaluation
@@ -79,7 +80,10 @@ def test_no_feature_of_a_classifier_dies(tiny_classifier, images):
 def test_features_are_float32_under_mixed_precision(images):
     model = Classifier((8, 8, 1), 5, (4, 6))
     assert model.body.get_layer("conv_0").compute_dtype == "bfloat16"
-    assert model.features(images).dtype == np.float32
+    features = model.features(images)
+    assert features.dtype == np.float32
+    rounded = ops.convert_to_numpy(ops.cast(ops.cast(features, "bfloat16"), "float32"))
+    assert (features != rounded).any()  # computed so, not only stored so
     assert keras.backend.standardize_dtype(model(images).dtype) == "float32"
 
 
@@ -190,6 +194,10 @@ def test_frechet_distance_bears_features_that_are_constant_or_far_from_zero(rng)
     rows += np.float32(1000)
     assert frechet_distance(rows, rows[::-1]) == pytest.approx(0, abs=1e-8)
     assert frechet_distance(rows, rows + np.float32(1)) == pytest.approx(5, rel=1e-3)
+
+
+def test_frechet_distance_is_never_below_zero(rng):
+    assert min(frechet_distance(rows, rows) for rows in rng.normal(size=(50, 20, 5))) >= 0
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,7 @@ def test_saved_prior_gives_the_same_logits(condition_shape, rng, tmp_path, digit
     prior.save(tmp_path / "prior.keras")
     twin = keras.saving.load_model(tmp_path / "prior.keras")
     assert twin.get_config() == prior.get_config()
+    assert twin.dropout == 0.25  # the logits do not show it
     np.testing.assert_array_equal(twin(x), prior(x))
     checkpoints.save(prior, "gated", data=digits, seed=0, epochs=1, minutes=1, metrics={}, folder=tmp_path)
     loaded = vqlib.load_pretrained("gated", tmp_path)
