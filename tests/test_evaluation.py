@@ -304,8 +304,8 @@ def test_png_pays_for_the_rounding_of_images_that_are_not_8_bits(images):
 def test_more_quality_costs_more_bits_and_loses_less(digits, codec, sheet):
     points = [codec_rate(digits.x_test[:30], codec, quality, sheet) for quality in (10, 40, 70, 95)]
     bits, mse = zip(*points, strict=True)
-    assert list(bits) == sorted(bits)
-    assert list(mse) == sorted(mse, reverse=True)
+    assert list(bits) == sorted(set(bits))
+    assert list(mse) == sorted(set(mse), reverse=True)
     assert 0 < mse[-1] < 0.001 < 4 * bits[0] < 4 * 8 * 784
 
 
