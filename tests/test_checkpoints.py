@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import vqlib
-from vqlib import VQVAE, PixelCNN, checkpoints, load_card, load_pretrained
+from vqlib import VQVAE, VQVAE2, GatedPixelCNN, PixelCNN, checkpoints, load_card, load_pretrained
 from vqlib.checkpoints import CheckpointError
 
 SAVED = {"seed": 7, "epochs": 3, "minutes": 1.26, "metrics": {"mse": 0.25}}
@@ -192,6 +192,36 @@ def test_prior_of_an_unknown_tokenizer_is_refused(folder, tiny_prior, digits):
         CheckpointError, match=r"small-prior was trained on the codes of another model than small-vqvae"
     ):
         load_pretrained("small", folder)
+
+
+@pytest.fixture
+def two_levels(tmp_path, digits):
+    """A folder with a VQVAE2 named small-vqvae, and its two priors."""
+    model = VQVAE2(image_shape=(8, 8, 1), num_embeddings=(8, 4), embedding_dim=4, filters=(4, 4))
+    checkpoints.save(model, "small-vqvae", data=digits, folder=tmp_path, **SAVED)
+    top = GatedPixelCNN((2, 2), 8, filters=4, num_layers=1, condition_shape=(), num_conditions=10)
+    bottom = GatedPixelCNN((4, 4), 4, filters=4, num_layers=1, condition_shape=(2, 2), num_conditions=8)
+    tokenizer = load_card("small-vqvae", tmp_path)["sha256"]
+    for name, prior in (("small-top-prior", top), ("small-bottom-prior", bottom)):
+        checkpoints.save(prior, name, data=digits, folder=tmp_path, tokenizer=tokenizer, **SAVED)
+    return tmp_path
+
+
+def test_two_levels_load_with_the_prior_of_each(two_levels):
+    model, top, bottom = load_pretrained("small", two_levels)
+    assert type(model) is VQVAE2
+    top_codes = vqlib.sample(top, 3, condition=[0, 1, 2])
+    bottom_codes = vqlib.sample(bottom, 3, condition=top_codes)
+    assert model.decode(top_codes, bottom_codes).shape == (3, 8, 8, 1)
+
+
+@pytest.mark.parametrize("level", ["top", "bottom"])
+def test_prior_of_a_level_of_another_tokenizer_is_refused(two_levels, level):
+    change_card(two_levels, f"small-{level}-prior", tokenizer="0" * 64)
+    with pytest.raises(
+        CheckpointError, match=rf"small-{level}-prior was trained on the codes of another model than sma"
+    ):
+        load_pretrained("small", two_levels)
 
 
 def test_failed_load_leaves_a_plain_error():

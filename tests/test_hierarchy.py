@@ -51,23 +51,23 @@ def test_parameters_are_those_of_the_docstring_and_no_more_than_vqvaes():
     model = VQVAE2()
     parts = {"stem": 320, "top_encoder": 19_536, "bottom_encoder": 5_680, "decoder": 21_105}
     assert {name: getattr(model, name).count_params() for name in parts} == parts
-    assert [quantizer.count_params() for quantizer in model.quantizers] == [128 * 16, 64 * 16]
-    assert model.count_params() == 49_713 <= VQVAE().count_params()
-    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == 49_713
+    assert [quantizer.count_params() for quantizer in model.quantizers] == [128 * 16, 8 * 16]
+    assert model.count_params() == 48_817 <= VQVAE().count_params()
+    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == 48_817
 
 
 def test_multiply_adds_are_those_of_the_docstring():
     two, one = VQVAE2(), VQVAE()
     search = 49 * 128 * 16
     total = sum(map(multiply_adds, (two.stem, two.top_encoder, two.bottom_encoder, two.decoder)))
-    assert round((total + search + 196 * 64 * 16) / 1e6, 1) == 5.7
+    assert round((total + search + 196 * 8 * 16) / 1e6, 1) == 5.5
     assert round((multiply_adds(one.encoder) + multiply_adds(one.decoder) + search) / 1e6, 1) == 5.4
 
 
 def test_defaults_are_those_of_the_design():
     model = VQVAE2()
     assert (model.image_shape, model.code_shapes) == ((28, 28, 1), ((7, 7), (14, 14)))
-    assert model.num_embeddings == (128, 64)
+    assert model.num_embeddings == (128, 8)
     assert [(each.embedding_dim, each.beta) for each in model.quantizers] == [(16, 0.25)] * 2
 
 

@@ -209,12 +209,12 @@ def checkpoints(folder=None):
 
 def checkpoint(name, folder):
     """Look at a checkpoint: its sha256 is that of its card, and a prior belongs to its tokenizer."""
-    from vqlib.checkpoints import CheckpointError, check_pair, check_weights
+    from vqlib.checkpoints import CheckpointError, check_prior, check_weights
 
     try:
         check_weights(name, folder)
         if name.endswith("-prior"):
-            check_pair(name.removesuffix("-prior"), folder)
+            check_prior(name, folder)
     except CheckpointError as error:
         return Finding(name, str(error), AGAIN, True)
     return Finding(name, "whole, and trained on its tokenizer's codes" if name.endswith("-prior") else "whole")

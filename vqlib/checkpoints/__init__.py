@@ -6,6 +6,7 @@ import importlib
 import json
 import pathlib
 import platform
+import re
 
 import keras
 import numpy as np
@@ -33,7 +34,8 @@ def load_pretrained(name="mnist", folder=FOLDER):
     name : str
         "mnist" gives a pair, (VQVAE, PixelCNN), the second trained on the codes of the first; "mnist-vqvae" and
         "mnist-prior" give one of them. "mnist-ema" is the pair of Part II, whose GatedPixelCNN is told the class.
-        :func:`names` lists all.
+        "mnist-two-levels" gives three, (VQVAE2, top prior, bottom prior): the first prior is told the class, the second
+        the top codes. :func:`names` lists all.
     folder : path, optional
         Where the weights and cards lie; the package's own by default.
 
@@ -45,9 +47,14 @@ def load_pretrained(name="mnist", folder=FOLDER):
     """
     if f"{name}-vqvae" not in names(folder):
         return _load(name, folder)
-    model, prior = _load(f"{name}-vqvae", folder), _load(f"{name}-prior", folder)
-    check_pair(name, folder)
-    return model, prior
+    model = _load(f"{name}-vqvae", folder)
+    names_of_priors = [
+        f"{name}{level}-prior" for level in (("-top", "-bottom") if isinstance(model, VQVAE2) else ("",))
+    ]
+    priors = [_load(prior, folder) for prior in names_of_priors]
+    for prior in names_of_priors:
+        check_prior(prior, folder)
+    return model, *priors
 
 
 def load_card(name, folder=FOLDER):
@@ -82,11 +89,15 @@ def check_weights(name, folder=FOLDER):
     return weights
 
 
-def check_pair(name, folder=FOLDER):
-    """Raise CheckpointError unless ``<name>-prior`` was trained on the codes of ``<name>-vqvae`` as it is now."""
-    if load_card(f"{name}-prior", folder).get("tokenizer") != load_card(f"{name}-vqvae", folder)["sha256"]:
+def check_prior(name, folder=FOLDER):
+    """Raise CheckpointError unless a prior was trained on the codes of its tokenizer as it is now.
+
+    The tokenizer of ``<x>-prior``, ``<x>-top-prior`` and ``<x>-bottom-prior`` is ``<x>-vqvae``.
+    """
+    tokenizer = re.sub(r"(-top|-bottom)?-prior$", "-vqvae", name)
+    if load_card(name, folder).get("tokenizer") != load_card(tokenizer, folder)["sha256"]:
         raise CheckpointError(
-            f"The prior {name}-prior was trained on the codes of another model than {name}-vqvae as it is now: "
+            f"The prior {name} was trained on the codes of another model than {tokenizer} as it is now: "
             "run the chapter that trains it again, in the full profile."
         )
 
