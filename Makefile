@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 PROFILE = quick
 DEVICE = cpu
-UNIT_TESTS = $(filter-out $(patsubst %,tests/test_%.py,book browser notebooks repository),$(wildcard tests/test_*.py))
+UNIT_TESTS = $(filter-out $(patsubst %,tests/test_%.py,book browser chapters notebooks repository),$(wildcard tests/test_*.py))
 PYTHON_FILES = vqlib tests notebooks/run.py book/_ext
 
 .DEFAULT_GOAL = help
