@@ -8,11 +8,11 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 PROFILE = quick
 DEVICE = cpu
-UNIT_TESTS = $(filter-out $(patsubst %,tests/test_%.py,book browser notebooks repository),$(wildcard tests/test_*.py))
+UNIT_TESTS = $(filter-out $(patsubst %,tests/test_%.py,book browser chapters notebooks repository),$(wildcard tests/test_*.py))
 PYTHON_FILES = vqlib tests notebooks/run.py book/_ext
 
 .DEFAULT_GOAL = help
-.PHONY: help install book test test-jax notebooks wheel-test benchmark lint format clean
+.PHONY: help install book test test-jax notebooks text wheel-test benchmark lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -42,6 +42,9 @@ test-jax: $(INSTALLED) ## run the unit tests of vqlib on Keras's JAX backend; ad
 
 notebooks: $(INSTALLED) ## run the chapters; PROFILE=full retrains and rewrites them, CHAPTER=3 one, FORCE=1 afresh
 	$(BIN)/python notebooks/run.py --profile $(PROFILE) $(addprefix --chapter ,$(CHAPTER)) $(if $(FORCE),--force)
+
+text: $(INSTALLED) ## bring changed text of chapters into their notebooks; runs nothing, refuses changed code
+	$(BIN)/python notebooks/run.py --text
 
 wheel-test: $(INSTALLED) ## run every chapter from an empty folder, with only the built wheel installed
 	rm -rf build

@@ -1,10 +1,12 @@
 """Make the notebooks: code and text from book/, outputs from a run.
 
     python notebooks/run.py --profile full --chapter 3
+    python notebooks/run.py --text
 
 Each chapter runs from an empty folder. With ``--profile full``, its notebook is written here when it ran without an
 error and without a word on stderr; other profiles only check. A full run can be interrupted: trainings resume from
-runs/, and a chapter that is finished, and whose inputs are as they were, is skipped.
+runs/, and a chapter that is finished, and whose inputs are as they were, is skipped. With ``--text``, nothing runs:
+changed text is brought into the notebooks, which keep their outputs, as long as no code has changed.
 """
 
 import argparse
@@ -170,6 +172,26 @@ def run_full(source, force=False):
     return minutes
 
 
+def refresh_text(source, path):
+    """Write a chapter's notebook anew with the outputs that it has; raise ChapterError where code has changed.
+
+    Returns whether the notebook was another one before.
+    """
+    notebook, kept = generate(source), nbformat.read(path, as_version=4)
+    cells, ran = ([cell for cell in each.cells if cell.cell_type == "code"] for each in (notebook, kept))
+    remedy = f"Run the chapter: make notebooks PROFILE=full CHAPTER={int(source.name[:2])}"
+    for number, (new, old) in enumerate(zip(cells, ran, strict=False), 1):
+        if (new.source, new.metadata) != (old.source, old.metadata):
+            line = (new.source.strip() or "(empty)").splitlines()[0]
+            raise ChapterError(f"{source.stem}: code cell {number}, `{line}`, is not the one that ran. {remedy}")
+        new.outputs, new.execution_count = old.outputs, old.execution_count
+    if len(cells) != len(ran):
+        raise ChapterError(f"{source.stem}: {len(cells)} code cells, but {len(ran)} ran. {remedy}")
+    before, after = path.read_bytes(), nbformat.writes(notebook).encode() + b"\n"
+    write(path, after)
+    return before != after
+
+
 def write(path, content):
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,11 +206,15 @@ def main():
     parser.add_argument("--profile", choices=("full", "quick", "default"), default="quick")
     parser.add_argument("--chapter", type=int, nargs="+", default=(), metavar="N", help="only these; all by default")
     parser.add_argument("--force", action="store_true", help="also what is finished; trainings start afresh")
+    parser.add_argument("--text", action="store_true", help="run nothing; bring changed text into the notebooks")
     arguments = parser.parse_args()
     minutes, failures = {}, []
     for source in chapters(arguments.chapter):
         try:
-            if arguments.profile != "full":
+            if arguments.text:
+                changed = refresh_text(source, NOTEBOOKS / f"{source.stem}.ipynb")
+                print(f"{source.stem}: {'new text' if changed else 'as it was'}")
+            elif arguments.profile != "full":
                 started = time.monotonic()
                 execute(generate(source), source.stem, VQLIB_PROFILE=arguments.profile)
                 minutes[source.stem] = (time.monotonic() - started) / 60

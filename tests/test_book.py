@@ -2,6 +2,7 @@
 
 import copy
 import pathlib
+import posixpath
 import re
 import urllib.parse
 
@@ -101,3 +102,101 @@ def test_every_paper_that_a_chapter_cites_is_in_the_references():
         for number in re.findall(r"arxiv\.org/(?:abs|pdf)/(\d+\.\d+)", path.read_text())
     }
     assert not {(name, number) for name, number in cited if f"arxiv.org/abs/{number}" not in bibliography}
+
+
+# What learners ask, and words of the answer that stand in the section that the page of questions leads to.
+QUESTIONS = {
+    "Why is there a stop_gradient?": "gradient is zero",
+    "On which side does stop_gradient belong?": "should stand still",
+    "Why are there two losses if they are always equal?": "same value and different gradients",
+    "Why does the VQ loss rise?": "spreads its outputs out",
+    "What is perplexity?": "equally likely",
+    "What is a good perplexity?": "no number to aim at",
+    "Is the PixelCNN the decoder?": "never sees a pixel",
+    "How do I generate an image?": "the decoder of the VQ-VAE paints it",
+    "Why sample, and not take the argmax?": "and the same grid every time",
+    "Why is the mask different in the first layer?": "it must not see",
+    "Does the residual connection leak?": "Sums of features that keep the rule",
+    "Why does a stack of masked layers have a blind spot?": "costs a row",
+    "How do two stacks remove the blind spot?": "rectangles stack without holes",
+    "How many codes do I need?": "no magic number",
+}
+
+
+def section_at(pages, start, href):
+    """Return the section that a link of a page leads to."""
+    path, anchor = href.split("#")
+    return pages[posixpath.normpath(posixpath.join(posixpath.dirname(start), path))].find(id=anchor)
+
+
+def test_what_learners_ask_is_answered_where_the_page_of_questions_leads(pages):
+    sections = {}
+    for section in pages["book/questions.html"].select("article section section section"):
+        section.find("h3").find("a", class_="headerlink").decompose()
+        sections[section.find("h3").get_text()] = [a["href"] for a in section.select("a[href*='notebooks/']")]
+    assert set(QUESTIONS) <= set(sections)
+    assert all("#" in href for links in sections.values() for href in links)
+    assert all(sections.values())
+    for question, words in QUESTIONS.items():
+        answers = [section_at(pages, "book/questions.html", href).get_text() for href in sections[question]]
+        assert words in " ".join(" ".join(answers).split()), question
+
+
+def test_each_chapter_leads_from_the_first_use_of_a_term_to_the_glossary(pages, book_extension):
+    first_use = book_extension("first_use")
+    terms = {first_use.nodes.make_id(term): definition for term, definition in first_use.glossary().items()}
+    used = set()
+    for name, page in pages.items():
+        shown = page.select(".first-use")
+        if not name.startswith("notebooks/"):
+            assert not shown, name
+            continue
+        assert len(shown) >= 10, f"{name}: only {len(shown)} terms lead to the glossary"
+        found = [each["id"].removeprefix("use-") for each in shown]
+        assert len(found) == len(set(found)), f"{name}: a term leads to the glossary twice"
+        for each, term in zip(shown, found, strict=True):
+            assert each.parent["href"] == f"../book/glossary.html#term-{pages_id(pages, term)}"
+            assert each.parent["title"] == first_use.short(terms[term])
+            assert not each.find_parent(["h1", "h2", "h3", "pre", "code"]), f"{name}: {term}"
+        used |= set(found)
+    assert {"blind-spot", "perplexity", "straight-through-estimator", "floor", "dead-code"} <= used
+
+
+def pages_id(pages, term):
+    """Return the glossary's anchor of a term, without its beginning: Sphinx keeps capitals."""
+    anchors = [dt["id"].removeprefix("term-") for dt in pages["book/glossary.html"].find_all("dt", id=True)]
+    (found,) = (anchor for anchor in anchors if anchor.lower() == term)
+    return found
+
+
+def test_definitions_read_well_under_the_pointer(book_extension):
+    first_use = book_extension("first_use")
+    for term, definition in first_use.glossary().items():
+        text = first_use.short(definition)
+        assert 15 < len(text) < 180, term
+        assert not re.search(r"[\\{}`]", text), f"{term}: {text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A blind\nspot, two dead codes and a code.", ["blind spot", "dead code", "code"]),
+        ("The learning rate of this code in one line of code.", []),
+        ("Codebooks and decoders, autoencoders, gated PixelCNN", ["codebook", "decoder", "gated PixelCNN"]),
+    ],
+)
+def test_terms_are_found_in_the_plural_over_a_line_end_and_not_in_another_meaning(book_extension, text, found):
+    first_use = book_extension("first_use")
+    terms = list(first_use.glossary())
+    matches = [match.lastgroup for match in first_use.pattern(terms).finditer(text)]
+    assert [terms[int(group[1:])] for group in matches if group] == found
+
+
+def test_index_leads_from_a_term_to_the_chapters_that_use_it(pages):
+    entries = {li.find("strong").get_text(): li for li in pages["book/terms.html"].select("ul.book-index li")}
+    blind_spot = {a.get_text(): a["href"] for a in entries["blind spot"].find_all("a")}
+    assert blind_spot["blind spot"] == "../book/glossary.html#term-blind-spot"
+    assert blind_spot["chapter\N{NO-BREAK SPACE}5"] == "../notebooks/05-pixelcnn.html#use-blind-spot"
+    assert "removed by two stacks" in blind_spot
+    sidebar = pages["notebooks/01-quantization.html"].select(".bd-sidebar-primary a.reference.internal")
+    assert "Index" in {a.get_text(strip=True) for a in sidebar}

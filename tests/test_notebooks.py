@@ -14,6 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "book").glob("[0-9][0-9]-*.md"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FRONT_MATTER = "kernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n"
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -43,7 +44,7 @@ def test_each_notebook_has_its_pair():
 def test_pair_agrees_cell_by_cell(path):
     source = ROOT / "book" / f"{path.stem}.md"
     wanted, found = run.generate(source).cells, nbformat.read(path, as_version=4).cells
-    remedy = f"Edit book/{source.name}, never the notebook; then `make notebooks PROFILE=full CHAPTER={path.name[:2]}`."
+    remedy = f"Edit book/{source.name}, never the notebook; then `make text`; CONTRIBUTING.md says what code needs."
     for i, (want, have) in enumerate(zip(wanted, found, strict=False)):
         for key in ("cell_type", "source", "metadata"):
             assert have[key] == want[key], f"{path.stem}, cell {i}: {key} differs from book/{source.name}. {remedy}"
@@ -149,6 +150,48 @@ def test_chapter_runs_from_an_empty_folder_with_only_the_wheel(site, tmp_path):
     ).stdout
     assert pathlib.Path(imported.strip()).is_relative_to(site)
     run.execute(run.generate(source), source.stem, **environment)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A chapter and its notebook, to change."""
+    paths = tmp_path / "01-small.md", tmp_path / "01-small.ipynb"
+    cells = "```{code-cell}\n:tags: [hide-input]\n\n1 + 1\n```\n\n```{code-cell}\n2 + 2\n```\n"
+    paths[0].write_text(f"---\n{FRONT_MATTER}---\n# One\n\nOld text.\n\n{cells}")
+    notebook = run.generate(paths[0])
+    for count, (cell, result) in enumerate(zip(notebook.cells[1:], "24", strict=True), 1):
+        cell.execution_count = count
+        cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": result}, execution_count=count)]
+    nbformat.write(notebook, paths[1])
+    return paths
+
+
+def test_changed_text_comes_into_the_notebook_and_outputs_stay(pair):
+    source, path = pair
+    before = nbformat.read(path, as_version=4)
+    assert not run.refresh_text(source, path)
+    source.write_text(source.read_text().replace("Old text.", "New text.\n\n+++\n\nA cell more."))
+    assert run.refresh_text(source, path)
+    after = nbformat.read(path, as_version=4)
+    assert [cell.source for cell in after.cells] == ["# One\n\nNew text.", "A cell more.", "1 + 1", "2 + 2"]
+    assert after.cells[2:] == before.cells[1:]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("2 + 2", "2 + 3", "code cell 2, `2 \\+ 3`.*CHAPTER=1"),
+        ("hide-input", "hide-output", "code cell 1"),
+        ("```{code-cell}\n2 + 2\n```\n", "", "1 code cells, but 2 ran"),
+    ],
+)
+def test_changed_code_is_refused_and_nothing_is_written(pair, old, new, message):
+    source, path = pair
+    before = path.read_bytes()
+    source.write_text(source.read_text().replace("Old", "New").replace(old, new))
+    with pytest.raises(run.ChapterError, match=message):
+        run.refresh_text(source, path)
+    assert path.read_bytes() == before
 
 
 def test_run_refuses_a_chapter_that_writes_to_stderr_or_fails():
