@@ -22,6 +22,9 @@ METRICS = {  # what a card calls it: a label, the same in short, and how to writ
     "frechet_ratio": ("Fréchet distance of samples, times the floor", "Fréchet, times the floor", "{:.1f}"),
     "class_accuracy": ("samples read as the class asked for", "read as asked", "{:.1%}"),
     "test_nats_per_code": ("test nats a code", "nats", "{:.4f}"),
+    "fixed_length_bits": ("bits an image at a fixed length", "bits, fixed length", "{:.0f}"),
+    "other_top_mse": ("error with another image's top codes", "with another's top", "{:.4f}"),
+    "other_bottom_mse": ("error with another image's bottom codes", "with another's bottom", "{:.4f}"),
     "test_accuracy": ("test accuracy of the likeliest code", "accuracy", "{:.3f}"),
     "test_class_accuracy": ("test images classified right", "classified right", "{:.2%}"),
     "frechet_floor": ("Fréchet distance of real from real images", "floor", "{:.3f}"),
@@ -30,7 +33,13 @@ METRICS = {  # what a card calls it: a label, the same in short, and how to writ
 
 def facts(card):
     """Return what a card says, as a dict of label to text."""
-    model = {**card["config"], **card["config"].get("quantizer", {}).get("config", {})}
+    config = card["config"]
+    wrapped = config.get("quantizers") or [config["quantizer"]] if {"quantizer", "quantizers"} & set(config) else []
+    with_codes = [quantizer["config"] for quantizer in wrapped] or [config]
+
+    def sizes(name):
+        return ", ".join(str(each[name]) for each in with_codes if name in each)
+
     measured = {}
     for key, value in card["metrics"].items():
         label, _, form = METRICS.get(key, (key, key, "{:.4g}"))
@@ -38,8 +47,8 @@ def facts(card):
     return {
         "model": f"`{card['model']}`",
         "trained on": f"{card['dataset']['name']}, {card['dataset']['training_images']:,} images",
-        **({"codes, K": str(model["num_embeddings"])} if "num_embeddings" in model else {}),
-        **({"entries of a codebook vector, D": str(model["embedding_dim"])} if "embedding_dim" in model else {}),
+        "codes, K": sizes("num_embeddings"),
+        "entries of a codebook vector, D": sizes("embedding_dim"),
         "parameters": f"{card['parameters']:,}",
         **measured,
         "epochs": str(card["epochs"]),
