@@ -13,10 +13,14 @@ import argparse
 import asyncio
 import base64
 import collections
+import datetime
 import hashlib
+import importlib.metadata
 import json
 import os
 import pathlib
+import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -29,6 +33,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BOOK, NOTEBOOKS, RUNS = ROOT / "book", ROOT / "notebooks", ROOT / "runs"
+TIMES = BOOK / "benchmarks" / "chapters.json"  # what --record writes, and the status page shows
 LANDING_PICTURE = BOOK / "_static" / "samples.png"  # of the cell with the tag landing-picture
 
 
@@ -192,6 +197,24 @@ def refresh_text(source, path):
     return before != after
 
 
+def machine():
+    """Return in words what a chapter's minutes depend on, and how busy the machine is with other work."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow", "keras"))
+    return (
+        f"{named[1] if named else platform.machine()}, {os.cpu_count()} cores, load average "
+        f"{os.getloadavg()[0]:.0f} before the run; {versions}; {datetime.date.today().isoformat()}"
+    )
+
+
+def record(stem, profile, minutes, about):
+    """Note a chapter's minutes for the status page."""
+    times = json.loads(TIMES.read_text()) if TIMES.exists() else {}
+    times.setdefault(stem, {})[profile] = {"minutes": round(minutes, 1), "machine": about}
+    write(TIMES, (json.dumps(times, indent=1, sort_keys=True) + "\n").encode())
+
+
 def write(path, content):
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,9 +229,12 @@ def main():
     parser.add_argument("--profile", choices=("full", "quick", "default"), default="quick")
     parser.add_argument("--chapter", type=int, nargs="+", default=(), metavar="N", help="only these; all by default")
     parser.add_argument("--force", action="store_true", help="also what is finished; trainings start afresh")
+    parser.add_argument("--record", action="store_true", help="note the minutes for the book's page on its status")
     parser.add_argument("--text", action="store_true", help="run nothing; bring changed text into the notebooks")
     arguments = parser.parse_args()
-    minutes, failures = {}, []
+    if arguments.record and arguments.profile == "full" and not arguments.force:
+        parser.error("--record with the full profile needs --force: kept trainings would cost no time")
+    about, minutes, failures = machine() if arguments.record else None, {}, []
     for source in chapters(arguments.chapter):
         try:
             if arguments.text:
@@ -231,6 +257,8 @@ def main():
             sys.exit("\nStopped. The same command goes on from here.")
     for stem, taken in minutes.items():
         print(f"{stem}: {taken:.1f} minutes ({arguments.profile})")
+        if arguments.record:
+            record(stem, arguments.profile, taken, about)
     if failures:
         sys.exit("Failed: " + "; ".join(failure.splitlines()[0] for failure in failures))
 

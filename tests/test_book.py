@@ -1,6 +1,7 @@
 """The book builds without a warning, and every link in it leads somewhere."""
 
 import copy
+import importlib.metadata
 import pathlib
 import posixpath
 import re
@@ -9,6 +10,7 @@ import urllib.parse
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from packaging.requirements import Requirement
 
 ROOT = pathlib.Path(__file__).parents[1]
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
@@ -200,3 +202,51 @@ def test_index_leads_from_a_term_to_the_chapters_that_use_it(pages):
     assert "removed by two stacks" in blind_spot
     sidebar = pages["notebooks/01-quantization.html"].select(".bd-sidebar-primary a.reference.internal")
     assert "Index" in {a.get_text(strip=True) for a in sidebar}
+
+
+def test_front_page_has_a_card_for_each_chapter_with_what_its_header_says(pages, book_extension):
+    header = book_extension("chapters").header
+    cards = {card.find("a")["href"]: card for card in pages["book/index.html"].select(".sd-card")}
+    for path in sorted((ROOT / "book").glob("[0-9][0-9]-*.md")):
+        says, card = header(path), cards[f"../notebooks/{path.stem}.html"]
+        assert card.find("a").get_text() == says["title"]
+        assert card.find("strong").get_text().endswith("?")
+        assert f"{says['read']} minutes to read, {says['run']} to run" in " ".join(card.get_text().split())
+        assert "You need" in card.get_text()
+
+
+def test_chapter_without_its_time_is_refused(book_extension, tmp_path):
+    chapters = book_extension("chapters")
+    path = tmp_path / "09-new.md"
+    path.write_text("# 9. New\n\n**You need** nothing.\n\n**Time:** 30 minutes to read.\n")
+    with pytest.raises(chapters.ExtensionError, match=r"09-new.md has no line for 'read'"):
+        chapters.header(path)
+
+
+def rows_of(table):
+    """Return the cells of an HTML table, the heading first."""
+    return [[cell.get_text(strip=True) for cell in row.find_all(["th", "td"])] for row in table.find_all("tr")]
+
+
+def test_status_page_says_which_versions_are_installed_and_supported(pages):
+    heading, *rows = rows_of(pages["book/status.html"].find("table"))
+    assert heading == ["package", "supported", "this book"]
+    installed = {name: importlib.metadata.version(name) for name, *_ in rows[1:]}
+    assert {name: version for name, _, version in rows[1:]} == installed
+    supported = {name: specifier for name, specifier, _ in rows}
+    assert supported.pop("Python") == importlib.metadata.metadata("vqlib")["Requires-Python"]
+    requirements = [Requirement(line) for line in importlib.metadata.requires("vqlib")]
+    assert supported == {each.name: str(each.specifier) for each in requirements if each.marker is None}
+
+
+def test_minutes_are_those_that_were_recorded(book_extension):
+    chapters = book_extension("chapters")
+    measured = {
+        "01-quantization": {"quick": {"minutes": 0.51, "machine": "one"}, "default": {"minutes": 2, "machine": "two"}},
+        "02-straight-through": {"quick": {"minutes": 1.5, "machine": "one"}},
+    }
+    _, _, first, second, third, *others = chapters.times(measured)
+    assert first.endswith("| 35 | 0.5 (1) | 2.0 (2) | not measured |")
+    assert second.endswith("| 1.5 (1) | not measured | not measured |")
+    assert third.endswith("| not measured | not measured | not measured |")
+    assert others[-2:] == ["1. one", "2. two"]

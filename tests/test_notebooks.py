@@ -1,6 +1,7 @@
 """The notebooks are what book/ makes, were run to their end, and need nothing but the wheel."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -192,6 +193,22 @@ def test_changed_code_is_refused_and_nothing_is_written(pair, old, new, message)
     with pytest.raises(run.ChapterError, match=message):
         run.refresh_text(source, path)
     assert path.read_bytes() == before
+
+
+def test_minutes_are_recorded_beside_those_of_other_runs(monkeypatch, tmp_path):
+    monkeypatch.setattr(run, "TIMES", tmp_path / "chapters.json")
+    run.record("01-small", "quick", 0.514, "a machine")
+    run.record("02-other", "quick", 2.0, "a machine")
+    run.record("01-small", "default", 3.26, "another")
+    run.record("02-other", "quick", 1.0, "another")
+    assert json.loads(run.TIMES.read_text()) == {
+        "01-small": {
+            "quick": {"minutes": 0.5, "machine": "a machine"},
+            "default": {"minutes": 3.3, "machine": "another"},
+        },
+        "02-other": {"quick": {"minutes": 1.0, "machine": "another"}},
+    }
+    assert re.search(r"\d cores.*tensorflow \d.*\d{4}-\d\d-\d\d", run.machine())
 
 
 def test_run_refuses_a_chapter_that_writes_to_stderr_or_fails():
