@@ -2,30 +2,16 @@
 
 import functools
 import http.server
-import os
-import shutil
 import threading
 import types
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browsers import FLAGS, PATIENCE, find_browser
 from playwright.sync_api import sync_playwright
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = [
-    "--no-sandbox",  # which root cannot have
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # what is asked of another host fails at once
-]
 WIDTHS = (360, 1280)
 SCHEMES = ("light", "dark")
-PATIENCE = 120_000  # milliseconds, for a machine that is busy with something else
 
 # What a page shows once MathJax, where the page loads it, has set all formulas. A command that MathJax does not know
 # stays as text with its backslash.
@@ -64,20 +50,6 @@ THIN = """() => {
 STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 REACHABLE = 600  # milliseconds in which the theme lets Tab stop at what has begun to scroll
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-def find_browser():
-    """Return the path of Chromium or Chrome; without one, skip, or fail where `VQLIB_NEEDS_BROWSER` is set."""
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    message = (
-        f"The book is not looked at: none of {', '.join(BROWSERS)} is on the PATH. "
-        "On Debian: apt-get install chromium; elsewhere: https://www.chromium.org/getting-involved/download-chromium/"
-    )
-    if os.environ.get("VQLIB_NEEDS_BROWSER"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
