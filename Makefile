@@ -8,11 +8,11 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 PROFILE = quick
 DEVICE = cpu
-UNIT_TESTS = $(filter-out $(patsubst %,tests/test_%.py,book browser chapters notebooks repository),$(wildcard tests/test_*.py))
-PYTHON_FILES = vqlib tests notebooks/run.py book/_ext
+UNIT_TESTS = $(filter-out $(patsubst %,tests/test_%.py,book browser chapters notebooks pictures print repository),$(wildcard tests/test_*.py))
+PYTHON_FILES = vqlib tests notebooks/run.py book/_ext book/print.py
 
 .DEFAULT_GOAL = help
-.PHONY: help install book test test-jax notebooks text wheel-test benchmark lint format clean
+.PHONY: help install book pdf test test-jax notebooks text wheel-test benchmark lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -30,6 +30,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 book: $(INSTALLED) ## build the book from the committed notebooks; any warning is an error
 	$(BIN)/jupyter-book build . -q -n -W --keep-going || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
+
+pdf: book ## print the whole book into one PDF; needs Chromium or Chrome
+	$(BIN)/python book/print.py _build/html _build/book.pdf
 
 # An empty MPLBACKEND, so that one set elsewhere does not keep figures out of the notebooks.
 test: $(INSTALLED) ## run everything: notebooks, unit tests, pairs, book, links

@@ -2,29 +2,16 @@
 
 import functools
 import http.server
-import os
-import shutil
 import threading
 import types
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browsers import FLAGS, PATIENCE, find_browser
 from playwright.sync_api import sync_playwright
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = [
-    "--no-sandbox",  # which root cannot have
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # what is asked of another host fails at once
-]
 WIDTHS = (360, 1280)
 SCHEMES = ("light", "dark")
-PATIENCE = 120_000  # milliseconds, for a machine that is busy with something else
 
 # What a page shows once MathJax, where the page loads it, has set all formulas. A command that MathJax does not know
 # stays as text with its backslash.
@@ -50,21 +37,19 @@ CLIPPED = """() => [...document.querySelectorAll(".math:has(mjx-labels)")].filte
     .map((element) => element.getBoundingClientRect());
   return formula.left < box.left - 1 || formula.right > number.left + 1;
 }).map((math) => math.innerText)"""
+# Leaves one block of code for each set of colours: axe weighs each word of code, which took minutes.
+THIN = """() => {
+  const seen = new Set();
+  for (const code of document.querySelectorAll(".highlight pre")) {
+    const place = code.closest(".output") ? "output" : "input";
+    const kinds = [...code.querySelectorAll("span")].map((word) => `${place} ${word.className}`);
+    if (kinds.every((kind) => seen.has(kind))) code.textContent = "code";
+    kinds.forEach((kind) => seen.add(kind));
+  }
+}"""
+STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
+REACHABLE = 600  # milliseconds in which the theme lets Tab stop at what has begun to scroll
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-def find_browser():
-    """Return the path of Chromium or Chrome; without one, skip, or fail where `VQLIB_NEEDS_BROWSER` is set."""
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    message = (
-        f"The book is not looked at: none of {', '.join(BROWSERS)} is on the PATH. "
-        "On Debian: apt-get install chromium; elsewhere: https://www.chromium.org/getting-involved/download-chromium/"
-    )
-    if os.environ.get("VQLIB_NEEDS_BROWSER"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -140,10 +125,41 @@ def look(page):
         page.set_viewport_size({"width": width, "height": 800})
         seen.clipped += page.evaluate(CLIPPED)
         for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme)
-            page.wait_for_function(FOLLOWS, arg=scheme)
+            show(page, scheme)
             seen.excess[width, scheme] = page.evaluate(EXCESS)
     return seen
+
+
+def show(page, scheme):
+    """Show a page in the light or the dark scheme."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(FOLLOWS, arg=scheme)
+
+
+def audit(page):
+    """Return what axe finds to be a barrier on a page with all folds open; it is changed and of no use after this."""
+    page.add_style_tag(content=STILL)
+    page.set_viewport_size({"width": WIDTHS[0], "height": 800})
+    page.wait_for_timeout(REACHABLE)
+    found = barriers(page, rules={"color-contrast": {"enabled": False}})
+    page.evaluate(THIN)
+    page.set_viewport_size({"width": WIDTHS[-1], "height": 800})
+    for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+        show(page, scheme)
+        page.wait_for_timeout(REACHABLE)
+        found += [f"{scheme}: {barrier}" for barrier in barriers(page, **options)]
+    return found
+
+
+def barriers(page, **options):
+    """Return the violations on a page, as it is shown now, that axe calls serious or critical."""
+    options = {"resultTypes": ["violations"], "preload": False, **options}
+    return [
+        f"{violation['id']}: {node['html'][:200]}: {node['failureSummary']}"
+        for violation in Axe().run(page, options=options).response["violations"]
+        for node in violation["nodes"]
+        if violation["impact"] in ("serious", "critical")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +171,7 @@ def visits(browser, address, html):
         if name.startswith("_static/") or name == "index.html":
             continue
         page, record = open_page(browser, address + name, address)
-        found[name] = types.SimpleNamespace(**vars(look(page)), **vars(record))
+        found[name] = types.SimpleNamespace(**vars(look(page)), **vars(record), barriers=audit(page))
         page.close()
     return found
 
@@ -211,6 +227,10 @@ def test_numbered_formulas_can_be_read_whole(visits):
 def test_no_page_is_wider_than_the_window(visits, width, scheme):
     excess = {name: visit.excess[width, scheme] for name, visit in visits.items()}
     assert not {name: pixels for name, pixels in excess.items() if pixels > 0}
+
+
+def test_axe_finds_no_serious_barrier(visits):
+    assert not collect(visits, "barriers")
 
 
 def test_front_door_leads_to_the_first_page(browser, address):

@@ -16,7 +16,7 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 OWNER, NAME = CONFIG["repository"]["url"].removeprefix("https://github.com/").split("/")
 # Other people's repositories and sites that the book links to.
 OTHERS = {"keras-team/keras-io"}
-TEXT = {".cff", ".css", ".ipynb", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".yaml", ".yml", ""}
+TEXT = {".cff", ".css", ".ipynb", ".js", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".yaml", ".yml", ""}
 
 
 def tracked_files():
