@@ -250,3 +250,10 @@ def test_minutes_are_those_that_were_recorded(book_extension):
     assert second.endswith("| 1.5 (1) | not measured | not measured |")
     assert third.endswith("| not measured | not measured | not measured |")
     assert others[-2:] == ["1. one", "2. two"]
+
+
+def test_asides_and_nothing_else_stand_in_the_margin(pages):
+    quotes = [quote for page in pages.values() for quote in page.find_all("blockquote")]
+    asides = [quote for quote in quotes if quote.get_text().strip().startswith("Aside.")]
+    assert len(asides) >= 3
+    assert [quote for quote in quotes if "margin" in quote.get("class", [])] == asides

@@ -59,3 +59,85 @@ def test_place_and_length_of_a_choice_do_not_give_the_answer_away(path):
         longest += max(choices, key=lambda choice: len(choice[0]))[1] == "Right"
     assert len(set(places)) > 1
     assert longest <= 2 / 3 * len(places), f"the right answer is the longest in {longest} of {len(places)}"
+
+
+# Numbers that only a run can know, as they look in prose.
+NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
+RESULTS = {
+    "an error or a loss": r"\b0\.0\d\d+",
+    "bits": rf"{NUMBER} (?:(?:bits|nats) (?:an image|a code|per image|per code|less|more|fewer)|dB\b|decibels\b)",
+    "a perplexity": rf"perplexit\w+ (?:of |is |was )?(?:about |nearly )?{NUMBER}",
+    "a spread": rf"±\s*{NUMBER}",
+    "a share": rf"{NUMBER}\s?(?:%|percent)",
+    "codes in use": rf"{NUMBER} of (?:the )?{NUMBER} (?:codes|entries)|{NUMBER} codes (?:are |were )?(?:in use|used)",
+}
+# What looks like a result and is none, or is another's: the page, the words, and where the number comes from.
+SOURCES_OF_NUMBERS = [
+    ("03-training", "reconstruction loss of 0.0444", "the published log of the keras.io example, linked there"),
+    ("03-training", "each batch alone has a perplexity of 1", "an exercise"),
+    ("03-training", "both together have a perplexity of 2", "an exercise"),
+    ("03-training", "A perplexity of 1 means", "the definition"),
+    ("05-pixelcnn", "A prior reaches 1.2 nats a code", "an exercise"),
+    ("06-codebooks", "With 12 codes in use", "an example"),
+    ("06-codebooks", "here 0.002 in each of its numbers", "the learning rate of the cell above"),
+    ("06-codebooks", "test MSE of 0.00418", "the keras.io example, run as written, linked there"),
+    ("06-codebooks", "68 of 128 codes", "the keras.io example, run as written, linked there"),
+    ("06-codebooks", "a perplexity of 11.9", "the keras.io example, run as written, linked there"),
+    ("06-codebooks", "49 bits an image", "arithmetic: 49 log2 2"),
+    ("06-codebooks", "One has a perplexity of 28", "an exercise"),
+    ("06-codebooks", "about 22 bits less", "arithmetic: 49 log2 (38 / 28), which the exercise's cell prints"),
+    ("07-gated-prior", "costs 6% fewer bits", "an exercise"),
+    ("07-gated-prior", "10% *further*", "an exercise"),
+    ("07-gated-prior", "hardly notices 99% garbage", "the weights of equation 7.4"),
+    ("08-two-levels", "Its top prior needs 0.3 bits an image", "an exercise"),
+]
+
+
+def prose(path):
+    """Return a page's text on one line, without code, directives and displayed formulas."""
+    text = re.sub(r"^(`{3,}).*?^\1$|\$\$.*?\$\$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return " ".join(text.split())
+
+
+def typed_results(path):
+    """Return what looks like a result in a page's prose, with its surroundings, unless its source is known."""
+    text = prose(path)
+    known = [words for stem, words, _ in SOURCES_OF_NUMBERS if stem == path.stem]
+    spans = [found.span() for words in known for found in re.finditer(re.escape(words), text)]
+    return [
+        f"{kind}: ... {text[max(0, match.start() - 50) : match.end() + 30]} ..."
+        for kind, expression in RESULTS.items()
+        for match in re.finditer(expression, text)
+        if not any(start < match.end() and match.start() < end for start, end in spans)
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted((ROOT / "book").glob("*.md")), ROOT / "README.md"], ids=lambda path: path.stem
+)
+def test_results_in_prose_come_from_the_run(path):
+    """Let a cell or a directive print the number; of a number from elsewhere, name the source in the list above."""
+    assert not typed_results(path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "It reaches an MSE of 0.00383.",
+        "That is 73.3 bits an image.",
+        "Its perplexity is 38.",
+        "The mean is 30 ± 2.",
+        "A probe reads 96.1% right.",
+        "Now 128 of 128 codes are in use.",
+        "It costs 1.0364 nats a code,\nand 25.2 dB.",
+    ],
+)
+def test_typed_results_are_found(tmp_path, words):
+    path = tmp_path / "page.md"
+    path.write_text(f"Text.\n\n```{{code-cell}}\nprint('96% right')\n```\n\n{words}\n")
+    assert len(typed_results(path)) == 1 + words.count("dB")
+
+
+def test_every_known_number_still_stands_there():
+    pages = {path.stem: prose(path) for path in (ROOT / "book").glob("*.md")}
+    assert not [words for stem, words, _ in SOURCES_OF_NUMBERS if stem in pages and words not in pages[stem]]
