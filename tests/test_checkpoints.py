@@ -232,7 +232,7 @@ def test_failed_load_leaves_a_plain_error():
 
 
 def test_models_of_the_book_are_shipped():
-    assert {"mnist-prior", "mnist-vqvae"} <= set(checkpoints.names())
+    assert {"mnist-prior", "mnist-vqvae", "mnist-two-levels-vqvae"} <= set(checkpoints.names())
 
 
 @pytest.mark.usefixtures("no_network")
@@ -260,6 +260,14 @@ def test_shipped_models_reconstruct_and_draw_digits(digits):
 def test_shipped_codebook_was_trained():
     codebook = np.asarray(load_pretrained("mnist-vqvae").quantizer.codebook)
     assert np.abs(codebook).max() > 0.05
+
+
+def test_shipped_models_of_two_levels_fit_together():
+    model, top_prior, bottom_prior = load_pretrained("mnist-two-levels")
+    assert (top_prior.code_shape, bottom_prior.code_shape) == model.code_shapes
+    assert (top_prior.num_embeddings, bottom_prior.num_embeddings) == model.num_embeddings
+    assert (bottom_prior.condition_shape, bottom_prior.num_conditions) == (top_prior.code_shape, 128)
+    assert (top_prior.condition_shape, top_prior.num_conditions) == ((), 10)
 
 
 @pytest.mark.parametrize("name", checkpoints.names())
