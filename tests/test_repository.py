@@ -125,7 +125,7 @@ def test_installed_versions_are_the_pinned_ones():
     assert not differing, "Run `make install`, or bring constraints.txt up to date (see CONTRIBUTING.md)."
 
 
-@pytest.mark.parametrize("extra", [None, "book", "test"])
+@pytest.mark.parametrize("extra", [None, "book", "test", "coursework"])
 def test_all_that_is_required_is_pinned(extra):
     pinned = constraints()
     queue, seen = list(requirements(extra)), set()
