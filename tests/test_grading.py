@@ -81,21 +81,21 @@ SPY = """    import os, pathlib, sys, urllib.request
             pathlib.Path(attempt).write_text("here")
         except OSError as error:
             seen += str(error)
-    raise ValueError("found " + str("test_q2_many" in seen or "apart" in seen) + " " + str(os.path.exists("{tests}")))
+    raise ValueError("found " + str("test_q2_" + "many" in seen) + " " + str(os.path.exists("{tests}")))
 """
 
 EXPECTED = """\
 student,q1,q2,q3,q4,q5,q6,total,possible,file,notes
 ada,4,3,4,3,3,,17,23,ada.ipynb,also handed in: old/ada.ipynb
-bob,0,0,0,0,0,,0,23,bob.ipynb,{blank}
+bob,0,0,0,0,0,,0,23,bob.ipynb,
 cyd,1,3,4,3,3,,14,23,cyd.ipynb,
 dan,4,3,4,1,3,,15,23,dan.ipynb,
-eve,4,3,4,3,1,,15,23,eve.ipynb,
-fay,4,0,4,3,3,,14,23,fay.ipynb,1 cells stopped with an error
-gus,4,3,0,3,3,,13,23,gus.ipynb,2 cells stopped with an error
+eve,4,3,4,3,0,,14,23,eve.ipynb,
+fay,4,0,4,3,3,,14,23,fay.ipynb,1 cell stopped with an error
+gus,4,3,0,3,3,,13,23,gus.ipynb,1 cell stopped with an error
 hal,4,0,4,3,3,,14,23,hal.ipynb,
 ivy,4,3,4,3,3,,17,23,ivy.ipynb,{order}
-jan,4,3,4,3,3,,17,23,Homework FINAL (2).zip,late by 2 days
+jan,4,3,4,3,3,,17,23,Homework FINAL (2).zip,late: 2026-12-04 12:00:00
 kim,0,0,0,0,0,0,0,23,,nothing handed in
 """
 
@@ -154,15 +154,14 @@ def results(graded, student):
 
 def test_ten_submissions_give_exactly_these_scores(graded):
     text = (graded["out"] / "scores.csv").read_text()
-    blank = f"{len(results(graded, 'bob')['errors'])} cells stopped with an error"
-    order = f"{len(results(graded, 'ivy')['late'])} cells ran only after cells below them"
-    assert text == EXPECTED.format(blank=blank, order=order)
+    order = f"{len(results(graded, 'ivy')['late'])} cells ran only after cells below"
+    assert text == EXPECTED.format(order=order)
     assert len(results(graded, "ivy")["late"]) >= 5
     assert not results(graded, "ivy")["errors"]
 
 
 def test_the_spy_saw_nothing_and_left_nothing(graded, bundle):
-    assert [path for path in graded["folder"].rglob("mark")] == []
+    assert not list(graded["folder"].rglob("mark"))
     reasons = [case["reason"] for case in results(graded, "hal")["questions"]["q2"]["cases"]]
     assert reasons == ["margins stopped with AnswerError: ValueError: found False False"] * 3
 
@@ -265,7 +264,7 @@ def write(folder, name, source, seconds=0):
     """Write a notebook of one cell."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell(source)]), path)
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, id="same")]), path)
     os.utime(path, (1_700_000_000 + seconds,) * 2)
 
 
@@ -372,7 +371,7 @@ def test_a_student_process_does_what_a_test_needs_and_no_more(isolated, tmp_path
         cell("later = 1"),
         cell("import numpy as np, pathlib, socket, keras\n\ndef double(x):\n    return 2 * x"),
         cell(
-            "class Box:\n    size = (2, 3)\n    def scale(self, x, by=1):\n        return np.asarray(x) * by\nbox = Box()"
+            "class Box:\n    size = (2, 3)\n    def scale(self, x, by=1):\n        return by * np.array(x)\nbox = Box()"
         ),
         cell("while True:\n    try:\n        while True: pass\n    except Exception: pass"),
         cell("raise SystemExit"),
@@ -409,7 +408,7 @@ def test_a_student_process_does_what_a_test_needs_and_no_more(isolated, tmp_path
         with pytest.raises(AnswerError, match="TypeError"):
             names["double"]({})
         with pytest.raises(AnswerError, match="no attribute 'missing'"):
-            names["box"].missing
+            print(names["box"].missing)
     finally:
         session.close()
     assert outside.read_text() == "secret"

@@ -164,12 +164,17 @@ def score_row(student, file, result, bundle, marks):
             row[name] = number(result["questions"][name]["score"])
     if result:
         if result["errors"]:
-            notes.append(f"{len(result['errors'])} cells stopped with an error")
+            notes.append(f"{cells(result['errors'])} stopped with an error")
         if result["late"]:
-            notes.append(f"{len(result['late'])} cells ran only after cells below them")
+            notes.append(f"{cells(result['late'])} ran only after cells below")
     row["total"] = number(sum(row[name] for name in bundle.questions if row[name] != ""))
     row["possible"] = number(sum(question["points"] for question in bundle.questions.values()))
     return {**row, "file": file.name if file else "", "notes": "; ".join(notes)}
+
+
+def cells(found):
+    """Return how many cells there are, in words."""
+    return f"{len(found)} cell{'' if len(found) == 1 else 's'}"
 
 
 def number(value):

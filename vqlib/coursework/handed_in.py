@@ -60,7 +60,7 @@ def scan(folder, assignment, roster=(), deadline=None):
             file.notes.append(f"not a notebook that can be read: {str(error).splitlines()[0]}")
         _recognise(file, assignment, roster)
         if deadline and time > deadline:
-            file.notes.append(f"late by {time - deadline}")
+            file.notes.append(f"late: {time}")
         files.append(file)
     return files
 

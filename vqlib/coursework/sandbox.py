@@ -93,6 +93,7 @@ def start(limits, isolated=True):
         try:
             wire.receive(ours)
         except (EOFError, OSError) as error:
+            ours.close()
             process.kill()
             process.wait()
             log.seek(0)
