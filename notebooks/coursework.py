@@ -159,6 +159,7 @@ def main():
     for source in sources(parser.parse_args().numbers):
         folder = BUILD / source.stem
         shutil.rmtree(folder, ignore_errors=True)
+        (CHECKS / source.stem).mkdir(parents=True, exist_ok=True)  # the source runs like a student's notebook
         try:
             make(executed(source), source.stem, folder)
         except run.ChapterError as error:

@@ -92,7 +92,7 @@ cyd,1,3,4,3,3,,14,23,cyd.ipynb,
 dan,4,3,4,1,3,,15,23,dan.ipynb,
 eve,4,3,4,3,0,,14,23,eve.ipynb,
 fay,4,0,4,3,3,,14,23,fay.ipynb,1 cell stopped with an error
-gus,4,3,0,3,3,,13,23,gus.ipynb,1 cell stopped with an error
+gus,4,3,0,3,3,,13,23,gus.ipynb,2 cells stopped with an error
 hal,4,0,4,3,3,,14,23,hal.ipynb,
 ivy,4,3,4,3,3,,17,23,ivy.ipynb,{order}
 jan,4,3,4,3,3,,17,23,Homework FINAL (2).zip,late: 2026-12-04 12:00:00
@@ -118,7 +118,7 @@ def graded(isolated, bundle, tmp_path_factory):
             bundle, "eve", {"    return float(-np.sum(p * np.log2(p)))": "    return float(-np.sum(p * np.log(p)))"}
         ),
         "fay": submission(bundle, "fay", {"def margins(": "import os\n\nos._exit(1)\n\n\ndef margins("}),
-        "gus": submission(bundle, "gus", {Q3: "    while True:\n        pass\n" + Q3}),
+        "gus": submission(bundle, "gus", {"def round_bits(": "while True:\n    pass\n\n\ndef round_bits("}),
         "hal": submission(bundle, "hal", {Q2: spy + Q2}),
         "ivy": submission(bundle, "ivy"),
     }
@@ -139,7 +139,7 @@ def graded(isolated, bundle, tmp_path_factory):
         "bundle": grade.Bundle(bundle),
         "folder": folder,
         "out": out,
-        "limits": sandbox.Limits(cell=5, total=200),
+        "limits": sandbox.Limits(cell=25, total=300),
         "roster": [*texts, "jan", "kim"],
         "deadline": datetime.datetime(2026, 12, 2, 12),
     }
@@ -182,7 +182,7 @@ def test_feedback_says_what_was_wrong_and_does_not_show_a_test(graded):
     assert "squared before it is weighted" in pages["cyd"]
     assert "leaves over" in pages["dan"]
     assert "nats" in pages["eve"]
-    assert "stopped after 5 seconds" in pages["gus"]
+    assert "stopped after 25 seconds" in pages["gus"]
     assert "brought its process down" in pages["fay"]
     assert not [name for name, page in pages.items() if re.search(r"Error at line|def test_|expected = ", page)]
 
@@ -252,12 +252,13 @@ def test_grading_goes_on_after_an_interruption(bundle, tmp_path, monkeypatch):
 
 def test_gradescope_archive_gives_the_reference_full_marks(bundle, tmp_path):
     """otter's own run of the file that is uploaded, but for the making of its environment."""
-    from otter.api import grade_submission
-
     path = tmp_path / "submission.ipynb"
     path.write_text(submission(bundle, "ada"))
-    found = grade_submission(str(path), str(bundle / "autograder.zip"), quiet=True)
-    assert (found.total, found.possible) == (17, 17)
+    command = [sys.executable, "-m", "otter", "run", "-a", bundle / "autograder.zip", "-o", tmp_path, path]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    tests = json.loads((tmp_path / "results.json").read_text())["tests"]
+    scored = [test for test in tests if test.get("max_score")]
+    assert sum(test["score"] for test in scored) == sum(test["max_score"] for test in scored) == 17
 
 
 def write(folder, name, source, seconds=0):

@@ -16,16 +16,21 @@ def peak_megabytes(function, *arguments):
 
 
 def gradients(function, *arrays):
-    """Return the gradient of the sum of what `function` gives, for each of the float arrays that it is given.
+    """Return the gradient of the sum of what `function` gives, for each of the float arrays that it is given."""
+    return pullback(function, 1.0, *arrays)
 
-    Where no gradient arrives, None stands; that is not the same as zeros.
+
+def pullback(function, weights, *arrays):
+    """Return the gradient of the weighted sum of what `function` gives, for each of the float arrays that it is given.
+
+    Where no gradient arrives, there are zeros.
     """
     import tensorflow as tf
 
     tensors = [tf.convert_to_tensor(np.asarray(array, "float32")) for array in arrays]
     with tf.GradientTape() as tape:
-        for tensor in tensors:
-            tape.watch(tensor)
-        total = tf.reduce_sum(tf.convert_to_tensor(function(*tensors)))
-    found = tape.gradient(total, tensors)
-    return [None if gradient is None else np.asarray(tf.convert_to_tensor(gradient)) for gradient in found]
+        tape.watch(tensors)
+        output = tf.cast(tf.convert_to_tensor(function(*tensors)), "float32")
+        total = tf.reduce_sum(np.asarray(weights, "float32") * output)
+    found = tape.gradient(total, tensors, unconnected_gradients="zero")
+    return [np.asarray(tf.convert_to_tensor(gradient)) for gradient in found]
