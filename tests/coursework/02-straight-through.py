@@ -1,6 +1,6 @@
 # Answers to assignment 2 that are right in other words, or wrong, in place of the reference solution. The title of each
 # names its question and the points that it has to get; `says` is what a failed check has to tell.
-# ruff: noqa: F811, F821
+# ruff: noqa: E402, F811, F821
 
 # %% q1 3 of 3: a loop
 def unmoved(z, codebook, push):
@@ -64,6 +64,9 @@ def shared_gradient(z, z_q, alpha):
 
 
 # %% q2 4 of 4: a gradient written by hand
+import tensorflow as tf
+
+
 def shared_gradient(z, z_q, alpha):
     @tf.custom_gradient
     def forward(z, z_q):
@@ -104,13 +107,16 @@ def shared_gradient(z, z_q, alpha):
 
 
 # %% q3 4 of 4: the vectors that count are picked out, and TensorFlow stops the gradient
+import tensorflow as tf
+
+
 def masked_losses(z, e, mask, beta):
     z, e = (tf.boolean_mask(values, tf.cast(mask, "bool")) for values in (z, e))
     both = [tf.reduce_mean(tf.square(tf.stop_gradient(z) - e)), tf.reduce_mean(tf.square(z - tf.stop_gradient(e)))]
     return tf.stack([both[0], beta * both[1]])
 
 
-# %% q3 1 of 4: beta on the codebook term
+# %% q3 2 of 4: beta on the codebook term
 # says: beta is on the codebook loss
 def masked_losses(z, e, mask, beta):
     count = ops.sum(mask) * z.shape[1]
@@ -143,7 +149,7 @@ def masked_losses(z, e, mask, beta):
     return first, beta * ops.sum(mask[:, None] * (z - e) ** 2) / count
 
 
-# %% q3 0 of 4: a mean over the padding, too
+# %% q3 2 of 4: a mean over the padding, too
 # says: over the padding
 def masked_losses(z, e, mask, beta):
     first = ops.mean(mask[:, None] * (ops.stop_gradient(z) - e) ** 2)
@@ -185,6 +191,9 @@ def diagnose(z, e, gradient_z, gradient_e, beta):
 
 
 # %% q5 3 of 3: TensorFlow, with the largest found by comparison
+import tensorflow as tf
+
+
 def hard_gumbel(logits, noise, temperature):
     disturbed = logits + noise
     hard = tf.cast(disturbed == tf.reduce_max(disturbed, axis=1, keepdims=True), "float32")
