@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 OWNER, NAME = CONFIG["repository"]["url"].removeprefix("https://github.com/").split("/")
 # Other people's repositories and sites that the book links to.
-OTHERS = {"keras-team/keras-io"}
+OTHERS = {"containers/bubblewrap", "keras-team/keras-io"}
 TEXT = {".cff", ".css", ".ipynb", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".yaml", ".yml", ""}
 
 
