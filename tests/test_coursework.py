@@ -276,14 +276,24 @@ def test_on_colab_the_notebook_comes_from_the_browser(tmp_path, monkeypatch):
     """Colab keeps no file of a notebook; this stands in for its module, which exists only there."""
     monkeypatch.chdir(tmp_path)
     downloads = []
-    messages = types.SimpleNamespace(blocking_request=lambda name, timeout_sec: {"ipynb": {"cells": [], "asked": name}})
+    noted = {"executionInfo": {"user": {"displayName": "Ada Lovelace"}, "timestamp": 1}}
+    cells = [{"cell_type": "markdown", "source": "hello", "metadata": noted}]
+    notebook = {"cells": cells, "metadata": {"colab": {"provenance": ["a place"]}, "kernelspec": {"name": "python3"}}}
+    asked = []
+    messages = types.SimpleNamespace(
+        blocking_request=lambda name, timeout_sec: asked.append(name) or {"ipynb": notebook}
+    )
     colab = types.ModuleType("google.colab")
     colab._message, colab.files = messages, types.SimpleNamespace(download=downloads.append)
     monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
     monkeypatch.setitem(sys.modules, "google.colab", colab)
     name = vqlib.coursework.Assignment("01-quantization", "A/b c").submit()
     assert downloads == [name] == ["01-quantization_a-b-c.ipynb"]
-    assert json.loads((tmp_path / name).read_text()) == {"cells": [], "asked": "get_ipynb"}
+    assert asked == ["get_ipynb"]
+    assert json.loads((tmp_path / name).read_text()) == {
+        "cells": [{"cell_type": "markdown", "source": "hello", "metadata": {}}],
+        "metadata": {"kernelspec": {"name": "python3"}},
+    }
 
 
 def test_submit_without_a_notebook_says_what_to_do(tmp_path, monkeypatch):
