@@ -8,11 +8,12 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 PROFILE = quick
 DEVICE = cpu
-UNIT_TESTS = $(filter-out $(patsubst %,tests/test_%.py,book browser chapters notebooks pictures print repository),$(wildcard tests/test_*.py))
-PYTHON_FILES = vqlib tests notebooks/run.py book/_ext book/print.py
+NO_UNIT_TESTS = book browser chapters coursework grading notebooks pictures print repository
+UNIT_TESTS = $(filter-out $(NO_UNIT_TESTS:%=tests/test_%.py),$(wildcard tests/test_*.py))
+PYTHON_FILES = vqlib tests notebooks/run.py notebooks/coursework.py book/_ext book/print.py
 
 .DEFAULT_GOAL = help
-.PHONY: help install book pdf test test-jax notebooks text wheel-test benchmark lint format clean
+.PHONY: help install book pdf test test-jax notebooks text coursework grade wheel-test benchmark lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -23,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. See https://www.python.org/downloads/"; exit 1; }
 	@echo "Making the environment in $(VENV): about 3 GB, a few minutes, once."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,test,coursework]"
 	@touch $@
 
 # A page that was read with a warning is not read again by the next build: forget all pages, or that build would pass.
@@ -37,7 +38,7 @@ pdf: book ## print the whole book into one PDF; needs Chromium or Chrome
 # An empty MPLBACKEND, so that one set elsewhere does not keep figures out of the notebooks.
 test: $(INSTALLED) ## run everything: notebooks, unit tests, pairs, book, links
 	VQLIB_PROFILE=quick MPLBACKEND= $(BIN)/python -m pytest -p no:randomly --durations=10 \
-		--nbval --nbval-current-env --nbval-cell-timeout=300 notebooks tests
+		--nbval --nbval-current-env --nbval-cell-timeout=300 --ignore=notebooks/coursework/student notebooks tests
 
 test-jax: $(INSTALLED) ## run the unit tests of vqlib on Keras's JAX backend; adds JAX to the environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[jax]"
@@ -48,6 +49,14 @@ notebooks: $(INSTALLED) ## run the chapters; PROFILE=full retrains and rewrites 
 
 text: $(INSTALLED) ## bring changed text of chapters into their notebooks; runs nothing, refuses changed code
 	$(BIN)/python notebooks/run.py --text
+
+coursework: $(INSTALLED) ## make the assignments into build/coursework, and what students fetch; ASSIGNMENT=01 one
+	$(BIN)/python notebooks/coursework.py $(ASSIGNMENT)
+
+# ROSTER=students.csv DEADLINE=2026-12-01T23:59 OUT=folder, if you like.
+grade: $(INSTALLED) ## grade a folder of notebooks: make grade ASSIGNMENT=01 SUBMISSIONS=folder
+	$(BIN)/python -m vqlib.coursework.grade $(wildcard build/coursework/$(ASSIGNMENT)-*) $(SUBMISSIONS) \
+		$(if $(OUT),--out $(OUT)) $(if $(ROSTER),--roster $(ROSTER)) $(if $(DEADLINE),--deadline $(DEADLINE))
 
 wheel-test: $(INSTALLED) ## run every chapter from an empty folder, with only the built wheel installed
 	rm -rf build

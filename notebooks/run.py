@@ -60,13 +60,17 @@ def generate(source):
             "language_info": {"name": "python", "pygments_lexer": "ipython3"},
         }
     )
+    name_cells(notebook)
+    return notebook
+
+
+def name_cells(notebook):
+    """Give each cell an id that depends on the cell alone, so that a new cell does not rename those behind it."""
     seen = collections.Counter()
     for cell in notebook.cells:
-        # An id that depends on the cell alone, so that a new cell does not rename those behind it.
         name = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
         seen[name] += 1
         cell.id = name if seen[name] == 1 else f"{name}-{seen[name]}"
-    return notebook
 
 
 class LiveClient(NotebookClient):

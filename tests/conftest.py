@@ -4,6 +4,7 @@ import vqlib  # isort: skip, first: it silences TensorFlow's start-up messages
 
 import importlib.util
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -48,6 +49,23 @@ def html(tmp_path_factory):
     )
     assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-6000:]
     return folder / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """A folder with vqlib as its wheel installs it."""
+    root, folder = pathlib.Path(__file__).parents[1], tmp_path_factory.mktemp("wheel")
+    source, site = folder / "source", folder / "site"
+    shutil.copytree(root / "vqlib", source / "vqlib", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, source)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source], check=True
+    )
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--target", site, wheel], check=True)
+    return site
 
 
 @pytest.fixture

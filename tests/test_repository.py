@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 OWNER, NAME = CONFIG["repository"]["url"].removeprefix("https://github.com/").split("/")
 # Other people's repositories and sites that the book links to.
-OTHERS = {"keras-team/keras-io"}
+OTHERS = {"containers/bubblewrap", "keras-team/keras-io"}
 TEXT = {".cff", ".css", ".ipynb", ".js", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".yaml", ".yml", ""}
 
 
@@ -125,7 +125,7 @@ def test_installed_versions_are_the_pinned_ones():
     assert not differing, "Run `make install`, or bring constraints.txt up to date (see CONTRIBUTING.md)."
 
 
-@pytest.mark.parametrize("extra", [None, "book", "test"])
+@pytest.mark.parametrize("extra", [None, "book", "test", "coursework"])
 def test_all_that_is_required_is_pinned(extra):
     pinned = constraints()
     queue, seen = list(requirements(extra)), set()

@@ -1,0 +1,361 @@
+"""Assignments: students get no solution and no hidden test; the tests refuse wrong answers and pass right ones."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import pathlib
+import re
+import sys
+import types
+
+import jupytext
+import nbformat
+import numpy as np
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+from nbclient import NotebookClient
+
+import vqlib.coursework
+
+ROOT = pathlib.Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "book" / "coursework").glob("*.md"))
+VARIANTS = ROOT / "tests" / "coursework"
+every_assignment = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+
+
+def load(name):
+    """Return a script of notebooks/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "notebooks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+run = load("run")
+coursework = load("coursework")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Return a function that makes an assignment from its source, once, and returns the folder."""
+    folders = {}
+
+    def build(source):
+        if source not in folders:
+            folders[source] = tmp_path_factory.mktemp("coursework") / source.stem
+            coursework.make(run.generate(source), source.stem, folders[source])
+        return folders[source]
+
+    return build
+
+
+def answer(notebook, student="ada"):
+    """Write a student's id into a notebook, as the student would."""
+    for cell in notebook.cells:
+        cell.source = re.sub(r"^STUDENT_ID = .*$", f'STUDENT_ID = "{student}"', cell.source, flags=re.MULTILINE)
+    return notebook
+
+
+def code(notebook):
+    """Return the sources of the code cells, but those that call the grader."""
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return [source for source in cells if not source.startswith("grader.")]
+
+
+def run_cells(sources, names, blanks=False):
+    """Run cells in this process, as IPython would; with `blanks`, cells may fail for want of an answer."""
+    for source in sources:
+        plain = TransformerManager().transform_cell(source)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.ExitStack() as stack:
+            if blanks:
+                stack.enter_context(contextlib.suppress(TypeError, AttributeError, ValueError, NameError))
+            exec(compile(plain, "<cell>", "exec"), names)
+    return names
+
+
+def examine(path, names):
+    """Run the tests of a question; return its score, what is possible, and what the failed ones say."""
+    from otter.nbmeta_config import NBMetadataConfig
+    from otter.test_files import create_test_file
+
+    test = create_test_file(str(path), NBMetadataConfig())
+    test.run(names)
+    return test.score, test.possible, vqlib.coursework.assignment.describe(test)
+
+
+def variants(source):
+    """Return (question, score, possible, title, what a check must say, code) for each answer of an assignment."""
+    found = []
+    for cell in jupytext.read(VARIANTS / f"{source.stem}.py").cells:
+        title = cell.metadata.get("title")
+        if title:
+            question, score, possible, words = re.fullmatch(r"(\S+) ([\d.]+) of ([\d.]+): (.+)", title).groups()
+            says = re.match(r"# says: (.+)", cell.source)
+            found.append((question, float(score), float(possible), words, says and says[1], cell.source))
+    return found
+
+
+@every_assignment
+def test_pair_agrees_and_was_run_from_top_to_bottom(source):
+    wanted = run.generate(source).cells
+    found = nbformat.read(ROOT / "notebooks" / "coursework" / f"{source.stem}.ipynb", as_version=4).cells
+    for want, have in zip(wanted, found, strict=True):
+        assert (want.cell_type, want.source, want.metadata) == (have.cell_type, have.source, have.metadata), (
+            f"book/coursework/{source.name} changed: `make coursework ASSIGNMENT={source.name[:2]}`"
+        )
+    counts = [cell.execution_count for cell in found if cell.cell_type == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+    outputs = [output for cell in found if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+
+
+@every_assignment
+def test_what_students_fetch_is_what_the_source_makes(source, built):
+    remedy = f"`make coursework ASSIGNMENT={source.name[:2]}` makes it again."
+    student = ROOT / "notebooks" / "coursework" / "student" / f"{source.stem}.ipynb"
+    assert student.read_text() == (built(source) / "student.ipynb").read_text(), remedy
+    made = {path.name: path.read_text() for path in (built(source) / "checks").iterdir()}
+    checks = ROOT / "vqlib" / "coursework" / "checks" / source.stem
+    assert {path.name: path.read_text() for path in checks.glob("*.py")} == made, remedy
+
+
+def test_nothing_is_left_of_an_assignment_that_is_gone():
+    stems = {source.stem for source in SOURCES}
+    for folder in (
+        "notebooks/coursework",
+        "notebooks/coursework/student",
+        "vqlib/coursework/checks",
+        "tests/coursework",
+    ):
+        names = {path.stem for path in (ROOT / folder).iterdir() if re.match(r"\d\d-", path.name)}
+        assert names == stems, folder
+
+
+def secrets(source):
+    """Return the lines of a source that stand only in solutions, rubrics and hidden tests."""
+    hidden, shown, in_solution, inside = set(), set(), False, False
+    for cell in run.generate(source).cells:
+        if cell.cell_type == "raw":
+            in_solution = {"# BEGIN SOLUTION": True, "# END SOLUTION": False}.get(cell.source.strip(), in_solution)
+            continue
+        secret_cell = "hidden: true" in cell.source or (in_solution and cell.cell_type == "markdown")
+        for line in cell.source.splitlines():
+            inside = (inside or "# BEGIN SOLUTION" in line) and "# END SOLUTION" not in line
+            target = hidden if secret_cell or inside or "# SOLUTION" in line else shown
+            target.add(line.split("  # SOLUTION")[0].strip())
+    return {line for line in hidden - shown if len(line) > 20}
+
+
+@every_assignment
+def test_nothing_that_students_get_holds_a_solution_or_a_hidden_test(source, site, built):
+    secret = secrets(source)
+    assert len(secret) > 40
+    files = [ROOT / "notebooks" / "coursework" / "student" / f"{source.stem}.ipynb"]
+    files += [path for path in (site / "vqlib").rglob("*") if path.suffix in {".py", ".json", ".ipynb", ".md"}]
+    assert any("checks" in path.parts for path in files)
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            notebook = nbformat.reads(text, as_version=4)
+            assert not [cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")]
+            text = "\n".join(cell.source for cell in notebook.cells)
+        leaked = secret & {line.strip() for line in text.splitlines()}
+        assert not leaked, f"{path.name}: {sorted(leaked)[:3]}"
+        assert not re.search(r"hidden=True|BEGIN SOLUTION|# SOLUTION\b|BEGIN TEST", text), path.name
+    instructor = (built(source) / "instructor.ipynb").read_text()
+    assert "Rubric" in instructor
+
+
+@every_assignment
+def test_each_question_names_an_objective_of_its_chapter(source):
+    chapter = (ROOT / "book" / source.name).read_text()
+    objectives = re.search(r"\*\*You will learn to\*\*\n\n(.*?)\n\n\*\*", chapter, flags=re.DOTALL)[1]
+    listed = {" ".join(line.split()).rstrip(";.") for line in re.split(r"^- ", objectives, flags=re.MULTILINE)[1:]}
+    text = " ".join(source.read_text().split())
+    named = [objective.rstrip(".") for objective in re.findall(r"\*Objective: (.*?)\*(?=\s)", text)]
+    assert len(named) == source.read_text().count("# BEGIN QUESTION") >= 4
+    assert set(named) <= listed, set(named) - listed
+
+
+@every_assignment
+def test_link_opens_the_student_notebook_in_colab(source):
+    url, branch = coursework.address()
+    path = f"notebooks/coursework/student/{source.stem}.ipynb"
+    cells = nbformat.read(ROOT / path, as_version=4).cells
+    place = url.removeprefix("https://github.com/")
+    assert f"(https://colab.research.google.com/github/{place}/blob/{branch}/{path})" in cells[1].source
+
+
+def test_setup_is_the_same_everywhere():
+    cells = [next(cell for cell in run.generate(source).cells if cell.cell_type == "code").source for source in SOURCES]
+    assert len(set(cells)) == 1
+
+
+@every_assignment
+def test_tests_see_through(source, built, monkeypatch):
+    """The reference gets all, the blank nothing, and each other answer what its title says."""
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    tests = built(source) / "tests"
+    questions = json.loads((built(source) / "questions.json").read_text())
+    automatic = [name for name, question in questions.items() if not question["manual"]]
+    assert [name for name in automatic if not (tests / f"{name}.py").exists()] == []
+
+    blank = answer(nbformat.read(built(source) / "student.ipynb", as_version=4))
+    names = run_cells(code(blank), {}, blanks=True)
+    for name in automatic:
+        assert examine(tests / f"{name}.py", names)[0] == 0, f"{name} gives points to a blank"
+
+    reference = answer(nbformat.read(built(source) / "instructor.ipynb", as_version=4))
+    names = run_cells(code(reference), {})
+    for name in automatic:
+        score, possible, report = examine(tests / f"{name}.py", names)
+        assert score == possible == questions[name]["points"], report
+
+    wrong, right = dict.fromkeys(automatic, 0), dict.fromkeys(automatic, 0)
+    for name, wanted, of, title, says, attempt in variants(source):
+        score, possible, report = examine(tests / f"{name}.py", run_cells([attempt], dict(names)))
+        assert (round(score, 3), possible) == (wanted, of), f"{name}, {title}:\n{report}"
+        if wanted < of:
+            wrong[name] += 1
+            assert says, f"{name}, {title}: which words tell the student?"
+            assert says in report, f"{name}, {title}:\n{report}"
+        else:
+            right[name] += 1
+    assert not [name for name in automatic if wrong[name] < 2], "two wrong answers for each question"
+    assert not [name for name in automatic if right[name] < 1], "one other right answer for each question"
+
+
+@every_assignment
+def test_neighbours_get_other_numbers(source, built):
+    names = [
+        run_cells(code(answer(nbformat.read(built(source) / "student.ipynb", as_version=4), student)), {}, True)
+        for student in ("ada", "bob")
+    ]
+    own = set(re.findall(r"grader\.rng\(\"(\w+)\"\)", source.read_text()))
+    assert own
+    for label in own:
+        assert names[0]["grader"].rng(label).integers(2**60) != names[1]["grader"].rng(label).integers(2**60)
+    assert (
+        vqlib.coursework.rng(source.stem, " ADA", "x").random()
+        == vqlib.coursework.rng(source.stem, "ada", "x").random()
+    )
+
+
+def test_student_notebook_runs_as_on_colab(site, tmp_path):
+    """From an empty folder, with the wheel and otter: its checks answer, and the file to hand in is made."""
+    notebook = answer(nbformat.read(ROOT / "notebooks/coursework/student/01-quantization.ipynb", as_version=4), "Ada")
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(
+            '(D,) -> (N,) int."""\n    ...',
+            '(D,) -> (N,) int."""\n    return [np.argmin(((e - codebook) ** 2) @ weights) for e in x]',
+        )
+    notebook.cells.append(nbformat.v4.new_code_cell("print(vqlib.__file__)"))
+    nbformat.write(notebook, tmp_path / "assignment.ipynb")
+    environment = {"PYTHONPATH": str(site), "MPLBACKEND": "", "VQLIB_PROFILE": "quick"}
+    client = NotebookClient(notebook, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute(env={**os.environ, **environment})
+    printed = {
+        cell.source: "".join(output.get("text", "") for output in cell.outputs)
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    }
+    assert printed["print(vqlib.__file__)"].startswith(str(site))
+    assert "q1: 1 of 2 checks pass." in printed['grader.check("q1")']
+    assert "no value yet" in printed['grader.check("q1")']
+    assert "nothing yet" in printed['grader.check("q2")']
+    assert "01-quantization_ada.ipynb" in printed["grader.submit()"]
+    handed_in = nbformat.read(tmp_path / "01-quantization_ada.ipynb", as_version=4)
+    assert [cell.source for cell in handed_in.cells] == [cell.source for cell in notebook.cells]
+    assert {path.name for path in tmp_path.iterdir()} == {"assignment.ipynb", "01-quantization_ada.ipynb"}
+
+
+def test_on_colab_the_notebook_comes_from_the_browser(tmp_path, monkeypatch):
+    """Colab keeps no file of a notebook; this stands in for its module, which exists only there."""
+    monkeypatch.chdir(tmp_path)
+    downloads = []
+    noted = {"executionInfo": {"user": {"displayName": "Ada Lovelace"}, "timestamp": 1}}
+    cells = [{"cell_type": "markdown", "source": "hello", "metadata": noted}]
+    notebook = {"cells": cells, "metadata": {"colab": {"provenance": ["a place"]}, "kernelspec": {"name": "python3"}}}
+    asked = []
+    messages = types.SimpleNamespace(
+        blocking_request=lambda name, timeout_sec: asked.append(name) or {"ipynb": notebook}
+    )
+    colab = types.ModuleType("google.colab")
+    colab._message, colab.files = messages, types.SimpleNamespace(download=downloads.append)
+    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    name = vqlib.coursework.Assignment("01-quantization", "A/b c").submit()
+    assert downloads == [name] == ["01-quantization_a-b-c.ipynb"]
+    assert asked == ["get_ipynb"]
+    assert json.loads((tmp_path / name).read_text()) == {
+        "cells": [{"cell_type": "markdown", "source": "hello", "metadata": {}}],
+        "metadata": {"kernelspec": {"name": "python3"}},
+    }
+
+
+def test_submit_without_a_notebook_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="File menu"):
+        vqlib.coursework.Assignment("01-quantization", "ada").submit()
+
+
+@pytest.mark.parametrize("student", [..., "", "  ", 7])
+def test_assignment_asks_for_a_student_id(student):
+    with pytest.raises(ValueError, match="student id first"):
+        vqlib.coursework.Assignment("01-quantization", student)
+
+
+def test_assignment_names_those_that_there_are():
+    with pytest.raises(ValueError, match="01-quantization"):
+        vqlib.coursework.Assignment("99-nothing", "ada")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (None, "nothing yet"),
+        (..., "nothing yet"),
+        ([1, 2, 3], "shape"),
+        ([1.0, 2.0], "whole numbers"),
+        ([[1], [2, 3]], "should be numbers"),
+        (["a", "b"], "should be numbers"),
+        ([1, 3], "1 of 2 entries"),
+        ([2, 1], "backwards"),
+    ],
+)
+def test_expect_says_what_is_wrong(given, words):
+    with pytest.raises(AssertionError, match=words):
+        vqlib.coursework.expect(lambda: given, (), [1, 2], mistakes={"Is it backwards?": [2, 1]})
+
+
+def test_expect_passes_what_is_right_in_any_clothes():
+    import tensorflow as tf
+
+    for right in ([1, 2], (1, 2), np.array([1, 2], "int8"), tf.constant([1, 2])):
+        vqlib.coursework.expect(lambda right=right: right, (), [1, 2])
+    vqlib.coursework.expect(lambda: np.float32(0.1), (), 0.1)
+    vqlib.coursework.expect(lambda: tf.constant([1e-9, 1.0]), (), [0.0, 1.0])
+
+
+def test_expect_refuses_what_is_not_there_or_stops():
+    with pytest.raises(AssertionError, match="not defined"):
+        vqlib.coursework.expect(None, (), 1)
+    with pytest.raises(AssertionError, match="stopped with ZeroDivisionError"):
+        vqlib.coursework.expect(lambda: 1 / 0, (), 1)
+    with pytest.raises(AssertionError, match="not finite"):
+        vqlib.coursework.expect(lambda: [np.nan, 1.0], (), [0.5, 1.0])
+
+
+def test_an_answer_cannot_change_what_it_is_compared_with():
+    x = np.zeros(3)
+
+    def spoil(array):
+        array += 1
+        return array
+
+    with pytest.raises(AssertionError):
+        vqlib.coursework.expect(spoil, (x,), x)
+    assert not x.any()

@@ -1,0 +1,131 @@
+"""The process in which a student's code runs: it does what the grader asks, cell by cell and call by call.
+
+It knows the notebook and the public checks, and nothing else. See :mod:`vqlib.coursework.sandbox` for what it may do.
+"""
+
+import argparse
+import contextlib
+import pathlib
+import resource
+import signal
+import socket
+
+from vqlib.coursework import probes, wire
+
+SHOWN = ("text/plain", "image/png")  # of a cell's outputs; the others could run in the browser of who reads them
+
+
+class TooSlow(BaseException):
+    """A cell or call was at it for longer than it may; no Exception, so that ``except Exception`` lets it pass."""
+
+
+@contextlib.contextmanager
+def at_most(limit):
+    """Interrupt what takes longer than `limit` seconds, and once more every 5 seconds where that was caught."""
+
+    def stop(*_):
+        raise TooSlow(f"stopped after {wire.seconds(limit)}")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, limit, 5)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class Worker:
+    """Answers the grader's messages."""
+
+    def __init__(self, connection):
+        from IPython.core.interactiveshell import InteractiveShell
+        from traitlets.config import Config
+
+        class Shell(InteractiveShell):
+            """Draws figures into the notebook; there is no other place."""
+
+            def enable_gui(self, gui=None):
+                """Do nothing."""
+
+        shell = {"colors": "nocolor", "xmode": "Minimal"}
+        config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": shell})
+        self.connection, self.lent = connection, []
+        self.shell = Shell.instance(config=config)
+        self.shell.run_line_magic("matplotlib", "inline")
+
+    def lend(self, value):
+        """Keep a value, and return the number that stands for it."""
+        self.lent.append(value)
+        name = getattr(value, "__name__", type(value).__name__)
+        return {"kind": "lent", "number": len(self.lent) - 1, "name": str(name)}
+
+    def unpack(self, packed):
+        """Return a value that the grader sent, or one that it was lent before."""
+        return wire.unpack(packed, lambda lent: self.lent[lent["number"]])
+
+    def run(self, source):
+        """Run a cell; return its outputs, and its error in words if there was one."""
+        from IPython.utils.capture import capture_output
+
+        with capture_output() as captured:
+            result = self.shell.run_cell(source, store_history=False)
+        outputs = [{"text/plain": captured.stdout + captured.stderr}] if captured.stdout or captured.stderr else []
+        for output in captured.outputs:
+            outputs.append({kind: output.data[kind] for kind in SHOWN if isinstance(output.data.get(kind), str)})
+        error = result.error_before_exec or result.error_in_exec
+        kind = {"error": type(error).__name__, "message": str(error)} if error else {"error": None, "message": ""}
+        return {"outputs": outputs, **kind}
+
+    def do(self, message):
+        """Return the answer to a message."""
+        if message["do"] == "run":
+            return self.run(message["source"])
+        if message["do"] == "get":
+            value = self.shell.user_ns.get(message["name"])
+        elif message["do"] == "attribute":
+            value = getattr(self.unpack(message["of"]), message["name"])
+        elif message["do"] == "item":
+            value = self.unpack(message["of"])[self.unpack(message["key"])]
+        elif message["do"] == "call":
+            value = self.unpack(message["of"])(*self.unpack(message["arguments"]), **self.unpack(message["named"]))
+        else:
+            value = getattr(probes, message["name"])(*self.unpack(message["arguments"]))
+        return {"value": wire.pack(value, self.lend)}
+
+    def serve(self):
+        """Say that it is there, then answer until the grader is gone."""
+        wire.send(self.connection, {"value": "ready"})
+        while True:
+            try:
+                message = wire.receive(self.connection)
+            except EOFError:
+                return
+            try:
+                with at_most(message["seconds"]):
+                    answer = self.do(message)
+            except (Exception, TooSlow, SystemExit, KeyboardInterrupt) as error:
+                answer = {"error": type(error).__name__, "message": str(error)}
+            wire.send(self.connection, answer)
+
+
+def main():
+    """Set the limits, then serve."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--socket", type=int, required=True)
+    for name in ("memory", "file", "cpu"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    arguments = parser.parse_args()
+    for limit, value in (
+        (resource.RLIMIT_AS, arguments.memory),
+        (resource.RLIMIT_FSIZE, arguments.file),
+        (resource.RLIMIT_CPU, arguments.cpu),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (value, value))
+    pathlib.Path("tmp").mkdir(exist_ok=True)
+    with socket.socket(fileno=arguments.socket) as connection:
+        Worker(connection).serve()
+
+
+if __name__ == "__main__":
+    main()
