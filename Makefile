@@ -13,7 +13,7 @@ UNIT_TESTS = $(filter-out $(NO_UNIT_TESTS:%=tests/test_%.py),$(wildcard tests/te
 PYTHON_FILES = vqlib tests notebooks/run.py notebooks/coursework.py book/_ext book/print.py
 
 .DEFAULT_GOAL = help
-.PHONY: help install book pdf test test-jax notebooks text coursework grade wheel-test benchmark lint format clean
+.PHONY: help install book pdf links test test-jax notebooks text coursework grade wheel-test benchmark lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -34,6 +34,10 @@ book: $(INSTALLED) ## build the book from the committed notebooks; any warning i
 
 pdf: book ## print the whole book into one PDF; needs Chromium or Chrome
 	$(BIN)/python book/print.py _build/html _build/book.pdf
+
+links: $(INSTALLED) ## ask for every address outside the book; needs a network
+	$(BIN)/jupyter-book build . -q --builder linkcheck --path-output build/links \
+		|| { grep -F '[broken]' build/links/_build/html/output.txt; exit 1; }
 
 # An empty MPLBACKEND, so that one set elsewhere does not keep figures out of the notebooks.
 test: $(INSTALLED) ## run everything: notebooks, unit tests, pairs, book, links
@@ -69,9 +73,10 @@ wheel-test: $(INSTALLED) ## run every chapter from an empty folder, with only th
 benchmark: $(INSTALLED) ## time vqlib against the textbook's way, a quarter of an hour; DEVICE=gpu on a GPU
 	$(BIN)/python tests/benchmark.py book/benchmarks/$(DEVICE).json
 
-lint: $(INSTALLED) ## check code style, notebooks included
+lint: $(INSTALLED) ## check code style, notebooks included, and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 format: $(INSTALLED) ## mend code style; not in notebooks, which are made from book/
 	$(BIN)/ruff check --fix $(PYTHON_FILES)

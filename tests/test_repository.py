@@ -4,6 +4,7 @@ import importlib.metadata
 import pathlib
 import re
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -92,6 +93,14 @@ def test_no_file_names_a_package_index_or_a_folder_of_one_machine():
     wrong = [f"{place}: {match[0]}" for pattern in patterns for place, match in matches(pattern)]
     here = pathlib.Path(__file__).name
     assert not [place for place in wrong if here not in place]
+
+
+def test_words_are_spelt_right():
+    names = [path.relative_to(ROOT) for path in tracked_files()]
+    check = [sys.executable, "-m", "codespell_lib", *names]
+    spelling = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not spelling.stdout + spelling.stderr
+    assert spelling.returncode == 0
 
 
 def test_no_file_is_above_8_megabytes():

@@ -1,5 +1,10 @@
 """Profiles, and trainings that survive an interruption."""
 
+import json
+import subprocess
+import sys
+
+import interruptible
 import keras
 import numpy as np
 import pytest
@@ -246,3 +251,35 @@ def test_prior_resumes_too(tiny_prior, tmp_path, rng):
         train(InterruptAfter(1))
     assert len(train(watch).history["bits_per_image"]) == 2
     assert watch.begun == [1]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="elsewhere, Keras's order of examples is not kept")
+@pytest.mark.parametrize("name", ["vqvae", "pixelcnn", "gated"])
+def test_killed_run_ends_with_the_same_numbers_as_a_whole_one(name, tmp_path):
+    command = [sys.executable, interruptible.__file__, name, tmp_path / "killed"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "half way\n"
+        child.kill()
+    record = json.loads((tmp_path / "killed" / "run.json").read_text())
+    assert len(record["epochs"]) == 2
+    watch = Watch()
+    weights, history = interruptible.train(name, tmp_path / "killed", watch)
+    assert watch.begun == [2, 3, 4]
+    whole_weights, whole_history = interruptible.train(name, tmp_path / "whole")
+    assert history == whole_history
+    for found, expected in zip(weights, whole_weights, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_run_kept_by_an_older_vqlib_is_taken_up(train, tmp_path):
+    train(epochs=2)
+    record = tmp_path / "run" / "run.json"
+    old = json.loads(record.read_text())
+    del old["seeds"]
+    record.write_text(json.dumps(old))
+    watch = Watch()
+    train(watch, epochs=3)
+    assert watch.begun == [2]
+    assert json.loads(record.read_text())["seeds"][:2] == [None, None]
+    train(watch, epochs=4)
+    assert watch.begun == [2, 3]

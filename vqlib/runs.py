@@ -48,9 +48,11 @@ def keep_run(name):
 class Resumable(keras.callbacks.BackupAndRestore):
     """Keep the state of a training after every epoch, and take it up from there when ``fit`` is called again.
 
-    Keras's BackupAndRestore, which keeps weights and optimizer, with three additions: the history of earlier epochs
-    comes back too, and is printed unless ``verbose=0``; a finished run is kept, so that calling ``fit`` again only
-    loads it; and a folder that holds the run of another model is refused.
+    Keras's BackupAndRestore, which keeps weights and optimizer, with four additions: the history of earlier epochs
+    comes back too, and is printed unless ``verbose=0``; so does the state of dropout's random numbers, which is no
+    weight; a finished run is kept, so that calling ``fit`` again only loads it; and a folder that holds the run of
+    another model is refused. On TensorFlow, where ``keras.utils.set_random_seed`` fixes the order of the examples,
+    a run that was interrupted ends with the same numbers as one that was not.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ class Resumable(keras.callbacks.BackupAndRestore):
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         super().__init__(str(self.folder / "state"), double_checkpoint=True, delete_checkpoint=False)
-        self.epochs = []
+        self.epochs, self.seeds = [], []  # of each epoch: its logs, and the states of random numbers at its end
 
     def on_train_begin(self, logs=None):
         """Restore weights, optimizer, epoch and history, if there are any, and show the history."""
@@ -74,7 +76,12 @@ class Resumable(keras.callbacks.BackupAndRestore):
                     "Use another folder, or delete this one to start afresh."
                 )
             super().on_train_begin(logs)
-            self.epochs = record["epochs"][: self.model._initial_epoch or 0]
+            done = self.model._initial_epoch or 0
+            self.epochs = record["epochs"][:done]
+            self.seeds = record.get("seeds", [None] * done)[:done]  # an older vqlib kept none
+            if self.seeds and self.seeds[-1]:
+                for state, value in zip(self._random_states(), self.seeds[-1], strict=True):
+                    state.assign(value)
             if self.params.get("verbose"):
                 self._show_earlier_epochs()
         self.head = {"model": model}
@@ -84,9 +91,10 @@ class Resumable(keras.callbacks.BackupAndRestore):
         """Keep the state after this epoch."""
         seconds, self.started = time.monotonic() - self.started, time.monotonic()
         self.epochs.append({"seconds": seconds, **{key: float(value) for key, value in logs.items()}})
+        self.seeds.append([keras.ops.convert_to_numpy(state).tolist() for state in self._random_states()])
         partial = self.record.with_suffix(".partial")
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({**self.head, "epochs": self.epochs}))
+        partial.write_text(json.dumps({**self.head, "epochs": self.epochs, "seeds": self.seeds}))
         partial.replace(self.record)
         super().on_epoch_end(epoch, logs)
 
@@ -97,6 +105,15 @@ class Resumable(keras.callbacks.BackupAndRestore):
         history = self.model.history
         history.epoch = list(range(len(self.epochs)))
         history.history = {key: [epoch[key] for epoch in self.epochs] for key in self.epochs[0]}
+
+    def _random_states(self):
+        """Return the states of the model's random numbers that are not among its weights."""
+        weights = {id(weight) for weight in self.model.weights}
+        return [
+            variable
+            for variable in self.model.non_trainable_variables
+            if variable.path.endswith("seed_generator_state") and id(variable) not in weights
+        ]
 
     def _show_earlier_epochs(self):
         """Print what ``fit`` printed for the epochs that are done, one line each."""
