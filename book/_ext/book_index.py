@@ -4,7 +4,9 @@ Sphinx's own, genindex.html, is no document, so no table of contents can hold it
 """
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.environment.adapters.indexentries import IndexEntries
+from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 
 
@@ -19,6 +21,21 @@ class BookIndex(SphinxDirective):
         """Return a placeholder, and note the page."""
         self.env.book_index_page = self.env.docname
         return [Placeholder()]
+
+
+class EntriesLeadToSections(SphinxTransform):
+    """Let an entry that stands before a heading lead to its section.
+
+    The directive ``index`` makes an anchor without text, and Sphinx's search stumbles over a result that leads there.
+    """
+
+    default_priority = 700  # before the domains collect the index
+
+    def apply(self, **kwargs):
+        """Change the document."""
+        heads = {name: section["ids"][0] for section in self.document.findall(nodes.section) for name in section["ids"]}
+        for index in self.document.findall(addnodes.index):
+            index["entries"] = [(*entry[:2], heads.get(entry[2], entry[2]), *entry[3:]) for entry in index["entries"]]
 
 
 def links(name, targets, to_root):
@@ -60,6 +77,7 @@ def pages_to_write_again(app, env):
 def setup(app):
     """Register the directive."""
     app.add_directive("book-index", BookIndex)
+    app.add_transform(EntriesLeadToSections)
     app.connect("doctree-resolved", fill)
     app.connect("env-updated", pages_to_write_again)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
