@@ -1,9 +1,11 @@
 """The book in a browser: all of it comes from its own folder, nothing fails, nothing is wider than the page."""
 
 import functools
+import gzip
 import http.server
 import threading
 import types
+import urllib.parse
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -37,6 +39,32 @@ CLIPPED = """() => [...document.querySelectorAll(".math:has(mjx-labels)")].filte
     .map((element) => element.getBoundingClientRect());
   return formula.left < box.left - 1 || formula.right > number.left + 1;
 }).map((math) => math.innerText)"""
+# Pairs of blocks of text in the article, none within another, that lie on each other by more than two pixels. What
+# scrolls sideways counts as far as it is shown.
+OVERLAPS = """() => {
+  const kinds = ":is(h1, h2, h3, h4, p, li, dt, dd, pre, td, th, summary, figcaption, div.math, svg text)";
+  const boxOf = (part) => {
+    const range = document.createRange();
+    range.selectNodeContents(part);
+    const box = (part.querySelector("mjx-container") ? part : range).getBoundingClientRect();
+    const shown = (part.closest("pre, .pst-scrollable-table-container, div.math") || document.body)
+      .getBoundingClientRect();
+    return {part, top: box.top, bottom: box.bottom,
+      left: Math.max(box.left, shown.left), right: Math.min(box.right, shown.right)};
+  };
+  const boxes = [...document.querySelectorAll(`article ${kinds}`)]
+    .filter((part) => part.textContent.trim() && part.checkVisibility() && !part.querySelector(kinds))
+    .map(boxOf).sort((one, other) => one.top - other.top);
+  const name = (box) => box.part.textContent.trim().slice(0, 40);
+  return boxes.flatMap((box, i) => {
+    const found = [];
+    for (let j = i + 1; j < boxes.length && boxes[j].top < box.bottom - 2; j++) {
+      const shared = Math.min(box.right, boxes[j].right) - Math.max(box.left, boxes[j].left);
+      if (shared > 2) found.push(`${name(box)} | ${name(boxes[j])}`);
+    }
+    return found;
+  });
+}"""
 # Leaves one block of code for each set of colours: axe weighs each word of code, which took minutes.
 THIN = """() => {
   const seen = new Set();
@@ -89,10 +117,11 @@ def address(browser, html):
 
 
 def open_page(browser, url, origin):
-    """Open a page and wait until it asks for nothing more; return it and the record of all that goes wrong on it."""
+    """Open a page and wait until it asks for nothing more; return it, a record of what goes wrong, and the answers."""
     page = browser.new_page(viewport={"width": WIDTHS[-1], "height": 800})
     page.set_default_timeout(PATIENCE)
     record = types.SimpleNamespace(foreign=[], failed=[], errors=[])
+    responses = []
     own = (origin, "data:", "blob:")
 
     def requested(request):
@@ -100,6 +129,7 @@ def open_page(browser, url, origin):
             record.foreign.append(request.url)
 
     def answered(response):
+        responses.append(response)
         if response.status >= 400:
             record.failed.append(f"{response.url}: {response.status}")
 
@@ -114,16 +144,17 @@ def open_page(browser, url, origin):
     page.on("console", said)
     page.on("pageerror", lambda error: record.errors.append(str(error)))
     page.goto(url, wait_until="networkidle")
-    return page, record
+    return page, record, responses
 
 
 def look(page):
     """Return what is on a page with all folds open, and by how much it is too wide at each width, in each scheme."""
-    seen = types.SimpleNamespace(**page.evaluate(LOOK), excess={}, clipped=[])
+    seen = types.SimpleNamespace(**page.evaluate(LOOK), excess={}, clipped=[], overlaps=[])
     page.evaluate(OPEN_FOLDS)
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
         seen.clipped += page.evaluate(CLIPPED)
+        seen.overlaps += page.evaluate(OVERLAPS)
         for scheme in SCHEMES:
             show(page, scheme)
             seen.excess[width, scheme] = page.evaluate(EXCESS)
@@ -134,6 +165,13 @@ def show(page, scheme):
     """Show a page in the light or the dark scheme."""
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function(FOLLOWS, arg=scheme)
+
+
+def weigh(responses):
+    """Return the bytes that a page and all it loads send over the network, text compressed as web servers do."""
+    bodies = [(urllib.parse.urlsplit(response.url).path, response.body()) for response in responses]
+    text = (".html", ".css", ".js", ".json", ".svg")
+    return sum(len(gzip.compress(body) if path.endswith(text) else body) for path, body in bodies)
 
 
 def audit(page):
@@ -170,8 +208,9 @@ def visits(browser, address, html):
         name = path.relative_to(html).as_posix()
         if name.startswith("_static/") or name == "index.html":
             continue
-        page, record = open_page(browser, address + name, address)
-        found[name] = types.SimpleNamespace(**vars(look(page)), **vars(record), barriers=audit(page))
+        page, record, responses = open_page(browser, address + name, address)
+        seen = {**vars(look(page)), **vars(record), "bytes": weigh(responses), "barriers": audit(page)}
+        found[name] = types.SimpleNamespace(**seen)
         page.close()
     return found
 
@@ -229,12 +268,22 @@ def test_no_page_is_wider_than_the_window(visits, width, scheme):
     assert not {name: pixels for name, pixels in excess.items() if pixels > 0}
 
 
+def test_no_text_lies_on_another(visits):
+    assert not collect(visits, "overlaps")
+
+
+def test_no_page_weighs_more_than_two_megabytes(visits):
+    weights = {name: visit.bytes for name, visit in visits.items()}
+    assert not {name: weight for name, weight in weights.items() if weight > 2_000_000}
+    assert min(weights.values()) > 100_000
+
+
 def test_axe_finds_no_serious_barrier(visits):
     assert not collect(visits, "barriers")
 
 
 def test_front_door_leads_to_the_first_page(browser, address):
-    page, record = open_page(browser, address + "index.html", address)
+    page, record, _ = open_page(browser, address + "index.html", address)
     page.wait_for_url(address + "book/index.html")
     page.close()
     assert record == types.SimpleNamespace(foreign=[], failed=[], errors=[])
@@ -242,7 +291,7 @@ def test_front_door_leads_to_the_first_page(browser, address):
 
 def test_chapter_opened_as_a_file_is_whole(browser, html):
     url = (html / "notebooks" / "01-quantization.html").as_uri()
-    page, record = open_page(browser, url, html.as_uri())
+    page, record, _ = open_page(browser, url, html.as_uri())
     seen = look(page)
     page.close()
     assert record == types.SimpleNamespace(foreign=[], failed=[], errors=[])
@@ -250,7 +299,7 @@ def test_chapter_opened_as_a_file_is_whole(browser, html):
 
 
 def test_every_fold_of_a_chapter_opens_by_keyboard(browser, address):
-    page, record = open_page(browser, address + "notebooks/01-quantization.html", address)
+    page, record, _ = open_page(browser, address + "notebooks/01-quantization.html", address)
     folds = page.locator("article details").all()
     assert folds
     for fold in folds:
@@ -262,7 +311,7 @@ def test_every_fold_of_a_chapter_opens_by_keyboard(browser, address):
 
 
 def test_search_finds_the_blind_spot(browser, address):
-    page, record = open_page(browser, address + "book/index.html", address)
+    page, record, _ = open_page(browser, address + "book/index.html", address)
     page.keyboard.press("Control+K")
     page.keyboard.type("blind spot")
     page.keyboard.press("Enter")
