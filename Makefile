@@ -10,10 +10,12 @@ PROFILE = quick
 DEVICE = cpu
 NO_UNIT_TESTS = book browser chapters coursework grading notebooks pictures print repository
 UNIT_TESTS = $(filter-out $(NO_UNIT_TESTS:%=tests/test_%.py),$(wildcard tests/test_*.py))
+VERSION_TESTS = $(filter-out tests/test_benchmark.py tests/test_cards.py,$(UNIT_TESTS))
+RUNNERS = hypothesis ipykernel jupytext nbclient pytest
 PYTHON_FILES = vqlib tests notebooks/run.py notebooks/coursework.py book/_ext book/print.py
 
 .DEFAULT_GOAL = help
-.PHONY: help install book pdf links test test-jax notebooks text coursework grade wheel-test benchmark lint format clean
+.PHONY: help install book pdf links test test-jax notebooks text coursework grade wheel-test oldest newest benchmark lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -69,6 +71,20 @@ wheel-test: $(INSTALLED) ## run every chapter from an empty folder, with only th
 	build/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		build/wheel/*.whl ipykernel jupytext nbclient
 	build/venv/bin/python notebooks/run.py --profile quick
+
+# The supported range is that of pyproject.toml: its lowest versions, and the newest that it admits.
+oldest: RESOLUTION = lowest-direct
+newest: RESOLUTION = highest
+oldest: ## run unit tests and three chapters with the oldest supported versions
+newest: ## the same with the newest
+oldest newest:
+	rm -rf build/$@
+	$(PYTHON) -m venv build/$@
+	build/$@/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	build/$@/bin/uv pip compile --quiet --resolution $(RESOLUTION) --output-file build/$@/versions.txt pyproject.toml
+	build/$@/bin/uv pip install --quiet --python build/$@/bin/python -r build/$@/versions.txt $(RUNNERS)
+	PYTHONPATH=$(CURDIR) VQLIB_PROFILE=quick build/$@/bin/python -m pytest -p no:randomly $(VERSION_TESTS)
+	PYTHONPATH=$(CURDIR) build/$@/bin/python notebooks/run.py --profile quick --chapter 1 4 5
 
 benchmark: $(INSTALLED) ## time vqlib against the textbook's way, a quarter of an hour; DEVICE=gpu on a GPU
 	$(BIN)/python tests/benchmark.py book/benchmarks/$(DEVICE).json

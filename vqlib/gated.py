@@ -6,7 +6,7 @@ from keras import layers, ops
 
 from vqlib._checks import check_positive_integer
 from vqlib.pixelcnn import IncrementalCodeConv, LooksCodesUp
-from vqlib.prior import Prior
+from vqlib.prior import Dense, Prior
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -82,14 +82,14 @@ def make_layers(num_embeddings, filters, num_layers, dropout, conditioned):
         made.append(CroppedConv2D(2 * filters, (-1, 0), (-1, 1), name=f"vertical_{n}"))
         made.append(CroppedConv2D(2 * filters, (0, 0), (-1, 0), name=f"horizontal_{n}"))
     for n in range(num_layers):
-        made.append(layers.Dense(2 * filters, name=f"vertical_to_horizontal_{n}"))
+        made.append(Dense(2 * filters, name=f"vertical_to_horizontal_{n}"))
         made.append(layers.Dropout(dropout, name=f"dropout_{n}"))
-        made.append(layers.Dense(filters, name=f"out_{n}"))
+        made.append(Dense(filters, name=f"out_{n}"))
         if conditioned:
-            made.append(layers.Dense(2 * filters, use_bias=False, name=f"condition_to_vertical_{n}"))
-            made.append(layers.Dense(2 * filters, use_bias=False, name=f"condition_to_horizontal_{n}"))
-    made.append(layers.Dense(2 * filters, activation="relu", name="hidden"))
-    made.append(layers.Dense(num_embeddings, dtype="float32", name="logits"))
+            made.append(Dense(2 * filters, use_bias=False, name=f"condition_to_vertical_{n}"))
+            made.append(Dense(2 * filters, use_bias=False, name=f"condition_to_horizontal_{n}"))
+    made.append(Dense(2 * filters, activation="relu", name="hidden"))
+    made.append(Dense(num_embeddings, dtype="float32", name="logits"))
     return {layer.name: layer for layer in made}
 
 

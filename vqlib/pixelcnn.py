@@ -6,7 +6,7 @@ from keras import layers, ops
 
 from vqlib import _backend as backend
 from vqlib._checks import check_positive_integer
-from vqlib.prior import Prior
+from vqlib.prior import Dense, Prior
 
 
 def causal_mask(kernel_size, mask_type):
@@ -170,13 +170,13 @@ def build_network(code_shape, num_embeddings, filters, num_residual_blocks, num_
     """
     made = [MaskedCodeConv2D(num_embeddings, filters, 7, "A", activation="relu", name="codes_masked")]
     for i in range(num_residual_blocks):
-        made.append(layers.Dense(filters, activation="relu", name=f"block_{i}_in"))
+        made.append(Dense(filters, activation="relu", name=f"block_{i}_in"))
         made.append(MaskedConv2D(filters // 2, 3, "B", activation="relu", name=f"block_{i}_masked"))
-        made.append(layers.Dense(filters, activation="relu", name=f"block_{i}_out"))
+        made.append(Dense(filters, activation="relu", name=f"block_{i}_out"))
         made.append(layers.Add(name=f"block_{i}_sum"))
     for i in range(num_pixelcnn_layers):
         made.append(MaskedConv2D(filters, 1, "B", activation="relu", name=f"masked_{i}"))
-    made.append(layers.Dense(num_embeddings, dtype="float32", name="logits"))
+    made.append(Dense(num_embeddings, dtype="float32", name="logits"))
     layer = {each.name: each for each in made}
     codes = keras.Input(code_shape, dtype="int32", name="codes")
     return keras.Model(codes, connect(layer, codes, num_residual_blocks, num_pixelcnn_layers), name="network")

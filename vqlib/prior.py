@@ -140,6 +140,21 @@ class Prior(keras.Model):
 
 
 @keras.saving.register_keras_serializable("vqlib")
+class Dense(keras.layers.Dense):
+    """A Dense layer for grids, (B, H, W, C) -> (B, H, W, units): the same matrix at every position.
+
+    A grid of one row goes without that axis. With it, TensorFlow 2.18 and 2.19 write beyond their memory on a CPU, and
+    the process dies. Called as in Keras, because files of weights name a layer by its class.
+    """
+
+    def call(self, inputs, **arguments):
+        """Return the output at each position."""
+        if len(inputs.shape) == 4 and inputs.shape[1] == 1:
+            return super().call(inputs[:, 0], **arguments)[:, None]
+        return super().call(inputs, **arguments)
+
+
+@keras.saving.register_keras_serializable("vqlib")
 class BitsPerImage(keras.metrics.Mean):
     """The mean of nats a code, given as bits for a whole grid of codes, see :func:`vqlib.metrics.bits_per_image`."""
 
