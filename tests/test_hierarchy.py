@@ -289,8 +289,10 @@ def test_metrics_run_over_the_dataset_and_belong_to_their_level(trained, images)
     assert set(found) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-4, err_msg=name)
-    assert trained.evaluate(images, batch_size=8, verbose=0, return_dict=True) == pytest.approx(found, rel=1e-5)
-    assert sorted(trained.evaluate(images, batch_size=8, verbose=0)) == pytest.approx(sorted(found.values()), rel=1e-5)
+    named = trained.evaluate(images, batch_size=8, verbose=0, return_dict=True)
+    listed = trained.evaluate(images, batch_size=8, verbose=0)
+    assert {name: float(value) for name, value in named.items()} == pytest.approx(found, rel=1e-5)
+    assert sorted(map(float, listed)) == pytest.approx(sorted(found.values()), rel=1e-5)
 
 
 def test_validation_metrics_are_those_of_evaluate(tiny_vqvae2, images):
