@@ -98,6 +98,8 @@ def student_notebook(path, stem):
     notebook.cells.insert(1, nbformat.v4.new_markdown_cell(HOW.format(link=link)))
     notebook.cells += [nbformat.v4.new_markdown_cell(HAND_IN), nbformat.v4.new_code_cell("grader.submit()")]
     notebook.metadata.pop("otter", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("mystnb", None)  # what a figure of the solution shows
     run.name_cells(notebook)
     return notebook
 

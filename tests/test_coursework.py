@@ -161,6 +161,7 @@ def test_nothing_that_students_get_holds_a_solution_or_a_hidden_test(source, sit
         if path.suffix == ".ipynb":
             notebook = nbformat.reads(text, as_version=4)
             assert not [cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")]
+            assert not [cell for cell in notebook.cells if "mystnb" in cell.metadata]  # what a solution's figure shows
             text = "\n".join(cell.source for cell in notebook.cells)
         leaked = secret & {line.strip() for line in text.splitlines()}
         assert not leaked, f"{path.name}: {sorted(leaked)[:3]}"

@@ -14,6 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "book").glob("[0-9][0-9]-*.md"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+ASSIGNMENTS = sorted((ROOT / "notebooks" / "coursework").glob("*.ipynb"))
 FRONT_MATTER = "kernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n"
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -68,7 +69,7 @@ def test_notebook_shows_no_error_and_no_stderr(path):
     assert not wrong
 
 
-@every_notebook
+@pytest.mark.parametrize("path", NOTEBOOKS + ASSIGNMENTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_each_figure_is_described(path):
     for i, cell in code_cells(path):
         kinds = [kind for output in cell.outputs for kind in output.get("data", {}) if kind.startswith("image/")]
