@@ -288,7 +288,7 @@ def test_autoencoder_trains_as_the_textbooks(autoencoders, digits):
         model.compile(keras.optimizers.Adam(3e-3))
         losses.append(losses_of_training(model, images, batch_size=16, epochs=4))  # the last of 8
     np.testing.assert_allclose(*losses, rtol=1e-4)
-    assert losses[0][-1] < 0.9 * losses[0][0]
+    assert losses[0][-1] < 0.95 * losses[0][0]
     assert_close(ours.get_weights(), theirs.get_weights(), atol=1e-3)
     np.testing.assert_array_equal(ours.encode(images), theirs.encode(images))
 

@@ -89,6 +89,13 @@ def has_values(tensor):
     return hasattr(tensor, "numpy")
 
 
+def is_stateless():
+    """Whether Keras keeps variables as they are, and collects their new values: in its ``fit`` on JAX."""
+    from keras.src.backend import in_stateless_scope  # not public: nothing that is says the same
+
+    return in_stateless_scope()
+
+
 def accelerators():
     """Return the names of the GPUs, or other accelerators, that there are to compute on."""
     if keras.backend.backend() == "jax":

@@ -192,8 +192,8 @@ class VQVAE(Autoencoder):
         return self.quantizer.embedding_dim
 
     def call(self, images, training=None):
-        """Reconstruct: (B, H, W, C) -> (B, H, W, C). Keras hands `training` on to the quantizer."""
-        return self.decoder(self.quantizer(self.encoder(images)))
+        """Reconstruct: (B, H, W, C) -> (B, H, W, C)."""
+        return self.decoder(self.quantizer(self.encoder(images), training=training))
 
     def encode(self, images):
         """Return the codes of images, batch by batch: (N, H, W, C) in [-0.5, 0.5] -> (N, h, w) int32, NumPy."""

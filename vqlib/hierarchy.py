@@ -129,11 +129,11 @@ class VQVAE2(Autoencoder):
         return tuple(quantizer.num_embeddings for quantizer in self.quantizers)
 
     def call(self, images, training=None):
-        """Reconstruct: (B, H, W, C) -> (B, H, W, C). Keras hands `training` on to the quantizers."""
+        """Reconstruct: (B, H, W, C) -> (B, H, W, C)."""
         quantize_top, quantize_bottom = self.quantizers
         features = self.stem(images)  # (B, H / 2, W / 2, F)
-        top = quantize_top(self.top_encoder(features))  # (B, H / 4, W / 4, D)
-        bottom = quantize_bottom(self.bottom_encoder([features, top]))  # (B, H / 2, W / 2, D)
+        top = quantize_top(self.top_encoder(features), training=training)  # (B, H / 4, W / 4, D)
+        bottom = quantize_bottom(self.bottom_encoder([features, top]), training=training)  # (B, H / 2, W / 2, D)
         return self.decoder([top, bottom])
 
     def encode(self, images):

@@ -112,7 +112,7 @@ class Quantizer(keras.layers.Layer):
     def finish_call(self):
         """Do what the last call had to leave over; a model's ``compute_loss`` does it, as :class:`vqlib.VQVAE`'s.
 
-        On JAX, metrics cannot change while ``fit`` or ``evaluate`` traces the call: Keras hands them to
+        On JAX, metrics cannot change in the call that ``fit`` or ``evaluate`` makes: Keras hands them to
         ``compute_loss`` alone. On several replicas of ``tf.distribute``, moving averages cannot: Keras mixes up the
         losses of replicas that wait for each other between ``add_loss`` and ``compute_loss``.
         """
@@ -129,7 +129,7 @@ class Quantizer(keras.layers.Layer):
     def _measure(self, codes, **losses):
         """Update the metrics with the codes of a call, and its losses by the names of their metrics."""
         vars(self)["_left_over"] = []  # past Keras, which would track it
-        self._do(self._update_metrics, codes, losses, now=keras.backend.backend() != "jax" or backend.has_values(codes))
+        self._do(self._update_metrics, codes, losses, now=not backend.is_stateless())
 
     def _update_metrics(self, codes, losses):
         for name, loss in losses.items():
