@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vqlib import Resumable, keep_run, profile
+from vqlib.runs import LiveLine
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -101,17 +102,31 @@ def test_quick_profile_keeps_nothing(clean_environment):
 @pytest.mark.parametrize("name", ["full", "default"])
 def test_other_profiles_keep_runs(clean_environment, name, tmp_path):
     clean_environment.setenv("VQLIB_PROFILE", name)
-    (callback,) = keep_run("03-vqvae")
+    callback, _ = keep_run("03-vqvae")
     assert isinstance(callback, Resumable)
     assert callback.folder.as_posix() == f"runs/03-vqvae-{name}"
     clean_environment.setenv("VQLIB_RUN_DIR", str(tmp_path))
-    (callback,) = keep_run("03-vqvae")
+    callback, _ = keep_run("03-vqvae")
     assert callback.folder == tmp_path / f"03-vqvae-{name}"
+
+
+def test_a_silent_training_says_which_epoch_it_is_and_wipes_it_away(train, capsys):
+    train(LiveLine("03-vqvae"), epochs=2)
+    shown = capsys.readouterr().out
+    assert "03-vqvae: epoch 1 of 2" in shown
+    assert "03-vqvae: epoch 2 of 2" in shown
+    assert "\n" not in shown
+    *_, blank, end = shown.split("\r")
+    assert end == ""
+    assert blank.isspace()
+    assert len(blank) >= len("03-vqvae: epoch 2 of 2")
+    train(LiveLine("03-vqvae"), epochs=1, verbose=2, folder=None)
+    assert "03-vqvae" not in capsys.readouterr().out
 
 
 def test_an_empty_variable_names_no_folder(clean_environment):
     clean_environment.setenv("VQLIB_RUN_DIR", "")
-    (callback,) = keep_run("03-vqvae")
+    callback, _ = keep_run("03-vqvae")
     assert callback.folder.as_posix() == "runs/03-vqvae-default"
 
 

@@ -36,13 +36,37 @@ def kept_runs():
 def keep_run(name):
     """Return the callbacks for ``fit`` that let the training called `name` resume after an interruption.
 
-    Its state lies in ``$VQLIB_RUN_DIR/<name>-<profile>``, in ``runs/`` without that variable. In the quick profile,
-    which has nothing to lose, no callbacks.
+    Its state lies in ``$VQLIB_RUN_DIR/<name>-<profile>``, in ``runs/`` without that variable. While ``fit`` itself is
+    silent (``verbose=0``), a line says how far it is. In the quick profile, which has nothing to lose and is soon over,
+    no callbacks.
     """
     current = profile()
     if current == "quick":
         return []
-    return [Resumable(run_folder() / f"{name}-{current}")]
+    return [Resumable(run_folder() / f"{name}-{current}"), LiveLine(name)]
+
+
+class LiveLine(keras.callbacks.Callback):
+    """Say which epoch of a silent training it is, in a line that overwrites itself and is gone in the end."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.name, self.shown = name, ""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Show the number of the epoch that begins."""
+        if not self.params.get("verbose"):
+            self._show(f"{self.name}: epoch {epoch + 1} of {self.params['epochs']} ...")
+
+    def on_train_end(self, logs=None):
+        """Wipe the line."""
+        if self.shown:
+            self._show("")
+            print(end="\r", flush=True)
+
+    def _show(self, line):
+        print("\r" + line.ljust(len(self.shown)), end="", flush=True)
+        self.shown = line
 
 
 class Resumable(keras.callbacks.BackupAndRestore):
