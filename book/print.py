@@ -36,6 +36,10 @@ NO_BROWSER = (
 )
 HEADINGS = "found => found.map((heading) => [heading.parentElement.id, heading.firstChild.textContent.trim()])"
 PATIENCE = 120_000  # milliseconds, for a machine that is busy with something else
+FOOTER = """
+<div style="font: 7pt sans-serif; width: 100%; padding: 0 16mm; display: flex; justify-content: space-between">
+<span class="title"></span><span><span class="pageNumber"></span> / <span class="totalPages"></span></span>
+</div>"""
 
 
 def find_browser():
@@ -54,7 +58,14 @@ def print_page(page, url, path):
     """Print one page of the book into a file, with all formulas set; return its headings as (anchor, text)."""
     page.goto(url, wait_until="networkidle")
     page.evaluate("async () => { await window.MathJax?.startup?.promise; }")
-    page.pdf(path=path, format="A4", print_background=True)
+    page.pdf(
+        path=path,
+        format="A4",
+        print_background=True,
+        display_header_footer=True,
+        header_template="<span></span>",  # none, in place of date and title
+        footer_template=FOOTER,
+    )
     return page.locator("article :is(h1, h2)").evaluate_all(HEADINGS)
 
 

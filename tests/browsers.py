@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
-PRINT = pathlib.Path(__file__).parents[1] / "book" / "print.py"
-_spec = importlib.util.spec_from_file_location("book_print", PRINT)
+BOOK = pathlib.Path(__file__).parents[1] / "book"
+_spec = importlib.util.spec_from_file_location("book_print", BOOK / "print.py")
 printing = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(printing)
 FLAGS, PATIENCE = printing.FLAGS, printing.PATIENCE

@@ -7,7 +7,7 @@ import sys
 import unicodedata
 
 import pytest
-from browsers import FLAGS, PATIENCE, PRINT, find_browser, printing
+from browsers import BOOK, FLAGS, PATIENCE, find_browser, printing
 from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
@@ -57,7 +57,7 @@ def book(html, tmp_path_factory):
     """The whole book as one PDF."""
     find_browser()
     path = tmp_path_factory.mktemp("print") / "book.pdf"
-    subprocess.run([sys.executable, PRINT, html, path], check=True)
+    subprocess.run([sys.executable, BOOK / "print.py", html, path], check=True)
     return PdfReader(path)
 
 
@@ -67,7 +67,7 @@ def letters(text):
 
 
 def test_every_paragraph_and_cell_is_printed_but_for_closed_folds(chapter, html):
-    printed = letters("".join(page.extract_text() for page in chapter[0].pages))
+    printed = letters("".join(page.extract_text().rpartition("\n")[0] for page in chapter[0].pages))  # without footers
     article = BeautifulSoup((html / f"{CHAPTER}.html").read_text(encoding="utf-8"), "html.parser").article
     folds = article.find_all("details")
     inside = [letters(fold.get_text().removeprefix(fold.summary.get_text()))[:60] for fold in folds]
@@ -84,6 +84,12 @@ def test_every_paragraph_and_cell_is_printed_but_for_closed_folds(chapter, html)
 def test_nothing_to_press_is_printed(chapter):
     printed = letters("".join(page.extract_text() for page in chapter[0].pages))
     assert not [text for text in NOT_ON_PAPER if letters(text) in printed]
+
+
+def test_every_printed_page_has_its_number(chapter):
+    pages, title = chapter[0].pages, "1. Quantization — Discrete representation learning, hands on"
+    for n, page in enumerate(pages, 1):
+        assert page.extract_text().endswith(f"{title} {n} / {len(pages)}")
 
 
 def test_no_printed_page_is_empty_and_their_number_is_sane(chapter):
