@@ -54,7 +54,7 @@ test-jax: $(INSTALLED) ## run the unit tests of vqlib on Keras's JAX backend; ad
 notebooks: $(INSTALLED) ## run the chapters; PROFILE=full retrains and rewrites them, CHAPTER=3 one, FORCE=1 afresh
 	$(BIN)/python notebooks/run.py --profile $(PROFILE) $(addprefix --chapter ,$(CHAPTER)) $(if $(FORCE),--force)
 
-text: $(INSTALLED) ## bring changed text of chapters into their notebooks; runs nothing, refuses changed code
+text: $(INSTALLED) ## bring changed text of chapters into their notebooks; refuses changed code but in the first cell
 	$(BIN)/python notebooks/run.py --text
 
 coursework: $(INSTALLED) ## make the assignments into build/coursework, and what students fetch; ASSIGNMENT=01 one

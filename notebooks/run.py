@@ -5,8 +5,9 @@
 
 Each chapter runs from an empty folder. With ``--profile full``, its notebook is written here when it ran without an
 error and without a word on stderr; other profiles only check. A full run can be interrupted: trainings resume from
-runs/, and a chapter that is finished, and whose inputs are as they were, is skipped. With ``--text``, nothing runs:
-changed text is brought into the notebooks, which keep their outputs, as long as no code has changed.
+runs/, and a chapter that is finished, and whose inputs are as they were, is skipped. With ``--text``, changed text is
+brought into the notebooks, which keep their outputs, as long as no code has changed. Only a changed first cell, which
+installs and shows the versions, runs, alone: no other cell depends on it.
 """
 
 import argparse
@@ -184,18 +185,23 @@ def run_full(source, force=False):
 def refresh_text(source, path):
     """Write a chapter's notebook anew with the outputs that it has; raise ChapterError where code has changed.
 
-    Returns whether the notebook was another one before.
+    The first cell alone may have changed: it runs. Returns whether the notebook was another one before.
     """
     notebook, kept = generate(source), nbformat.read(path, as_version=4)
     cells, ran = ([cell for cell in each.cells if cell.cell_type == "code"] for each in (notebook, kept))
+    first_changed = cells[0].source != ran[0].source
     remedy = f"Run the chapter: make notebooks PROFILE=full CHAPTER={int(source.name[:2])}"
     for number, (new, old) in enumerate(zip(cells, ran, strict=False), 1):
-        if (new.source, new.metadata) != (old.source, old.metadata):
+        if (new.source, new.metadata) != (old.source, old.metadata) and not (number == 1 and first_changed):
             line = (new.source.strip() or "(empty)").splitlines()[0]
             raise ChapterError(f"{source.stem}: code cell {number}, `{line}`, is not the one that ran. {remedy}")
         new.outputs, new.execution_count = old.outputs, old.execution_count
     if len(cells) != len(ran):
         raise ChapterError(f"{source.stem}: {len(cells)} code cells, but {len(ran)} ran. {remedy}")
+    if first_changed:
+        alone = generate(source)
+        alone.cells = cells[:1]
+        execute(alone, source.stem, VQLIB_PROFILE="full")
     before, after = path.read_bytes(), nbformat.writes(notebook).encode() + b"\n"
     write(path, after)
     return before != after
@@ -234,7 +240,7 @@ def main():
     parser.add_argument("--chapter", type=int, nargs="+", default=(), metavar="N", help="only these; all by default")
     parser.add_argument("--force", action="store_true", help="also what is finished; trainings start afresh")
     parser.add_argument("--record", action="store_true", help="note the minutes for the book's page on its status")
-    parser.add_argument("--text", action="store_true", help="run nothing; bring changed text into the notebooks")
+    parser.add_argument("--text", action="store_true", help="bring in changed text; run only a changed first cell")
     arguments = parser.parse_args()
     if arguments.record and arguments.profile == "full" and not arguments.force:
         parser.error("--record with the full profile needs --force: kept trainings would cost no time")

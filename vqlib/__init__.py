@@ -20,6 +20,7 @@ if sys.argv[0] != "-m" or sys.orig_argv[-len(sys.argv)] != "vqlib":
     from vqlib.quantizers import EMAVectorQuantizer, VectorQuantizer
     from vqlib.runs import Resumable, keep_run, profile
     from vqlib.sampling import sample
+    from vqlib.welcome import show_setup
 
 __all__ = [
     "VQVAE",
@@ -44,4 +45,5 @@ __all__ = [
     "plots",
     "profile",
     "sample",
+    "show_setup",
 ]
