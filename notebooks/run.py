@@ -244,7 +244,13 @@ def main():
     arguments = parser.parse_args()
     if arguments.record and arguments.profile == "full" and not arguments.force:
         parser.error("--record with the full profile needs --force: kept trainings would cost no time")
-    about, minutes, failures = machine() if arguments.record else None, {}, []
+    about, failures = machine() if arguments.record else None, []
+
+    def report(stem, minutes):
+        print(f"{stem}: {minutes:.1f} minutes ({arguments.profile})")
+        if arguments.record:
+            record(stem, arguments.profile, minutes, about)
+
     for source in chapters(arguments.chapter):
         try:
             if arguments.text:
@@ -253,11 +259,11 @@ def main():
             elif arguments.profile != "full":
                 started = time.monotonic()
                 execute(generate(source), source.stem, VQLIB_PROFILE=arguments.profile)
-                minutes[source.stem] = (time.monotonic() - started) / 60
+                report(source.stem, (time.monotonic() - started) / 60)
             elif is_finished(source) and not arguments.force:
                 print(f"{source.stem}: finished before with the same text and code. FORCE=1 runs it again.")
             else:
-                minutes[source.stem] = run_full(source, arguments.force)
+                report(source.stem, run_full(source, arguments.force))
         except ChapterError as error:
             failures.append(str(error))
             print(error, file=sys.stderr)
@@ -265,10 +271,6 @@ def main():
                 break  # later chapters load what this one trains
         except KeyboardInterrupt:
             sys.exit("\nStopped. The same command goes on from here.")
-    for stem, taken in minutes.items():
-        print(f"{stem}: {taken:.1f} minutes ({arguments.profile})")
-        if arguments.record:
-            record(stem, arguments.profile, taken, about)
     if failures:
         sys.exit("Failed: " + "; ".join(failure.splitlines()[0] for failure in failures))
 
