@@ -145,17 +145,13 @@ def forbidden_pairs(network, codes, num_embeddings, order):
 
 # %% q2 1 of 4: a code may see itself
 # says: sees itself is as bad
-def touching(network, codes, num_embeddings, threshold=1e-5):
+def forbidden_pairs(network, codes, num_embeddings, order):
     n = codes.size
     changed = np.tile(codes.ravel(), (n, num_embeddings, 1))
     changed[np.arange(n), :, np.arange(n)] = np.arange(num_embeddings)
     both = np.asarray(network(np.concatenate([codes[None], changed.reshape(-1, *codes.shape)])))
-    return (np.abs(both[1:] - both[:1]) > threshold).reshape(n, num_embeddings, n, -1)  # [j, code, i, logit]
-
-
-def forbidden_pairs(network, codes, num_embeddings, order):
-    touches = touching(network, codes, num_embeddings).any(axis=(1, 3)).T
-    return int(np.sum(touches & (order.ravel()[None] > order.ravel()[:, None])))
+    touches = (np.abs(both[1:] - both[:1]) > 1e-5).reshape(n, num_embeddings, n, -1).any(axis=(1, 3))
+    return int(np.sum(touches & (order.ravel()[:, None] > order.ravel()[None])))
 
 
 # %% q2 0 of 4: changed and watched are swapped
@@ -454,7 +450,7 @@ def draw(network, codes, keep, order, uniform, temperature):
         for place in sorted(np.ndindex(order.shape), key=lambda place: order[place]):
             if not keep[place]:
                 scaled = np.asarray(network(grid[None]), "float64")[0][place] / temperature
-                p = np.exp(scaled) / np.sum(np.exp(scaled))
+                p = np.exp(scaled - np.max(scaled)) / np.sum(np.exp(scaled - np.max(scaled)))
                 grid[place] = min(int(np.searchsorted(np.cumsum(p), numbers[place], side="right")), len(p) - 1)
         answer.append(grid.tolist())
     return answer
@@ -518,6 +514,19 @@ def draw(network, codes, keep, order, uniform, temperature):
     p = ops.softmax(network(codes) / temperature, axis=-1)
     drawn = np.sum(np.cumsum(p, axis=-1)[..., :-1] <= uniform[..., None], axis=-1)
     return np.where(keep, codes, drawn)
+
+
+# %% q5 3 of 4: exp overflows
+# says: large number is infinite
+def draw(network, codes, keep, order, uniform, temperature):
+    codes = np.array(codes)
+    for i, j in sorted(np.ndindex(order.shape), key=lambda place: order[place]):
+        if not keep[i, j]:
+            with np.errstate(all="ignore"):
+                weights = np.exp(np.asarray(network(codes))[:, i, j] / temperature)
+                ends = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)[:, :-1]
+            codes[:, i, j] = np.sum(ends <= uniform[:, i, j, None], axis=1)
+    return codes
 
 
 # %% q5 1 of 4: kept codes are drawn anew
