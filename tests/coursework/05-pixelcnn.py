@@ -43,7 +43,7 @@ def column_mask(kernel_height, kernel_width, kind):
     return mask
 
 
-# %% q1 1 of 3: transposed mask, by rows
+# %% q1 1 of 3: rows in place of columns
 # says: row by row
 def column_mask(kernel_height, kernel_width, kind):
     mask = np.zeros((kernel_height, kernel_width))
@@ -52,7 +52,7 @@ def column_mask(kernel_height, kernel_width, kind):
     return mask
 
 
-# %% q1 1 of 3: columns from left to right
+# %% q1 1 of 3: transposed mask: columns from left to right
 # says: first column is at the right
 def column_mask(kernel_height, kernel_width, kind):
     mask = np.zeros((kernel_height, kernel_width))
@@ -141,6 +141,22 @@ def forbidden_pairs(network, codes, num_embeddings, order):
         moved = (np.abs(np.asarray(network(changed[None])).reshape(n, -1) - before) > 1e-5).any(axis=1)
         count += int(np.sum(moved & (when[j] >= when)))
     return count
+
+
+# %% q2 2 of 4: code 0 is not tried
+# says: peeks where a later code is 0
+def forbidden_pairs(network, codes, num_embeddings, order):
+    pairs = set()
+    before = np.asarray(network(codes[None]))[0]
+    for place in np.ndindex(codes.shape):
+        for code in range(1, num_embeddings):
+            changed = codes.copy()
+            changed[place] = code
+            moved = (np.abs(np.asarray(network(changed[None]))[0] - before) > 1e-5).any(axis=-1)
+            pairs |= {
+                (other, place) for other in np.ndindex(codes.shape) if moved[other] and order[place] >= order[other]
+            }
+    return len(pairs)
 
 
 # %% q2 1 of 4: a code may see itself
@@ -305,6 +321,15 @@ def blind_pairs(masks, order):
     return reference(masks, np.arange(order.size).reshape(order.shape))
 
 
+# %% q3 2 of 3: the last layer reads the codes
+# says: Which layer reads the codes?
+reference = blind_pairs
+
+
+def blind_pairs(masks, order):
+    return reference(masks[::-1], order)
+
+
 # %% q3 2 of 3: kernels are taken for square
 # says: is not right
 reference = blind_pairs
@@ -437,6 +462,11 @@ my_bits = my_bits * np.log(2)
 my_lower_bits = my_bits - my_lower_bits
 
 
+# %% q4 2 of 3: the mean of the perplexities of the grids
+# says: First the mean
+my_perplexity = np.mean(2 ** (bits_to_complete(my_logits, my_codes, nothing) / 49))
+
+
 # %% q4 2 of 3: perplexity in the wrong base
 # says: mixes two bases
 my_perplexity = np.exp(my_bits / 49)
@@ -539,12 +569,21 @@ def draw(network, codes, keep, order, uniform, temperature):
 
 
 # %% q5 1 of 4: all is drawn, then the kept codes are put back
-# says: is not right
+# says: have to be there before
 reference = draw
 
 
 def draw(network, codes, keep, order, uniform, temperature):
     return np.where(keep, codes, reference(network, codes, np.zeros_like(keep), order, uniform, temperature))
+
+
+# %% q5 0 of 4: the last code has the first piece
+# says: first from the left
+reference = draw
+
+
+def draw(network, codes, keep, order, uniform, temperature):
+    return reference(network, codes, keep, order, 1 - uniform, temperature)
 
 
 # %% q5 2 of 4: always by rows
