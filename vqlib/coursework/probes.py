@@ -34,3 +34,23 @@ def pullback(function, weights, *arrays):
         total = tf.reduce_sum(np.asarray(weights, "float32") * output)
     found = tape.gradient(total, tensors, unconnected_gradients="zero")
     return [np.asarray(tf.convert_to_tensor(gradient)) for gradient in found]
+
+
+def call_with_network(function, table, *arguments):
+    """Return what `function` gives for a network over grids of codes, put in front of its other arguments.
+
+    The network takes codes (B, h, w) to logits (B, h, w, K), a tensor, as a prior does. Its logits at position i are
+    the sum over all positions j of `table[i, j, code at j]`, an array (n, n, K, K) with n = h * w in raster order.
+    """
+    from keras import ops
+
+    table = np.asarray(table, "float32")
+
+    def network(codes):
+        codes = np.asarray(codes)
+        if codes.ndim != 3:
+            raise ValueError(f"The network takes codes of shape (B, h, w), but they have the shape {codes.shape}.")
+        logits = table[:, np.arange(len(table)), codes.reshape(len(codes), -1)].sum(axis=2)  # (n, B, K)
+        return ops.convert_to_tensor(np.moveaxis(logits, 0, 1).reshape(*codes.shape, -1))
+
+    return function(network, *arguments)
