@@ -34,3 +34,18 @@ def pullback(function, weights, *arrays):
         total = tf.reduce_sum(np.asarray(weights, "float32") * output)
     found = tape.gradient(total, tensors, unconnected_gradients="zero")
     return [np.asarray(tf.convert_to_tensor(gradient)) for gradient in found]
+
+
+def with_network(function, layers, weights, *arguments):
+    """Return what `function` gives for a Keras network that is made here, and the other arguments.
+
+    Parameters
+    ----------
+    layers : list of [name of a Keras layer, dict of its keywords], the input first
+    weights : list of arrays, all weights of the network in their order
+    """
+    import keras
+
+    network = keras.Sequential([getattr(keras.layers, name)(**keywords) for name, keywords in layers])
+    network.set_weights(weights)
+    return function(network, *arguments)
