@@ -141,6 +141,16 @@ def field(kernels, strides, size, index):
     return first, last
 
 
+# %% q2 1 of 3: one pixel too many
+# says: not the first one outside
+reference_field = field
+
+
+def field(kernels, strides, size, index):
+    first, last = reference_field(kernels, strides, size, index)
+    return first, last + 1
+
+
 # %% q2 1 of 3: from the first layer to the last
 # says: begins at the last layer
 def field(kernels, strides, size, index):
@@ -289,7 +299,8 @@ my_perplexity = np.exp(my_bits * np.log(2))
 
 # %% q4 4 of 4: a table of shares, by Keras in float32
 def bits_given_left(codes, num_embeddings):
-    left, right = (ops.one_hot(ops.reshape(part, (-1,)), num_embeddings) for part in (codes[:, :, :-1], codes[:, :, 1:]))
+    parts = codes[:, :, :-1], codes[:, :, 1:]
+    left, right = (ops.one_hot(ops.reshape(part, (-1,)), num_embeddings) for part in parts)
     table = ops.matmul(ops.transpose(left), right) / left.shape[0]
     given = table / ops.maximum(ops.sum(table, axis=1, keepdims=True), 1e-9)
     return -ops.sum(table * ops.log2(ops.where(table > 0, given, 1.0)))
@@ -358,6 +369,27 @@ def my_reference(codes, num_embeddings):
     return entropy_bits(pairs) - entropy_bits(pairs.reshape(num_embeddings, -1).sum(axis=1))
 
 
+# %% q4 2 of 4: both codes of a pair are paid for
+# says: cost together
+def bits_given_left(codes, num_embeddings):
+    return entropy_bits(np.bincount((codes[:, :, :-1] * num_embeddings + codes[:, :, 1:]).ravel()))
+
+
+# %% q4 2 of 4: the neighbour is not looked at
+# says: nothing is known of its neighbour
+def bits_given_left(codes, num_embeddings):
+    return entropy_bits(np.bincount(codes[:, :, 1:].ravel()))
+
+
+# %% q4 2 of 4: the sign is forgotten
+# says: below zero
+reference_bits = bits_given_left
+
+
+def bits_given_left(codes, num_embeddings):
+    return -reference_bits(codes, num_embeddings)
+
+
 # %% q4 3 of 4: grid by grid
 # says: not grid by grid
 reference_bits = bits_given_left
@@ -401,8 +433,8 @@ def snaps(a, b, codebook):
 
 
 def visited(a, b, codebook):
-    times = [0, *snaps(a, b, codebook), 1]
-    middle = [(s + t) / 2 for s, t in zip(times[:-1], times[1:], strict=True)]
+    times = np.array([0, *snaps(a, b, codebook), 1])
+    middle = (times[:-1] + times[1:]) / 2
     return [int(np.argmin(np.sum(((1 - t) * a + t * b - codebook) ** 2, axis=1))) for t in middle]
 
 
@@ -496,6 +528,15 @@ def snaps(a, b, codebook):
     i = np.argmin(start)
     lead, last = start - start[i], end - end[i]
     return np.sort([s / (s - e) for s, e in zip(lead, last, strict=True) if e < 0])
+
+
+# %% q5 2 of 4: from b to a
+# says: t runs from 0 at a
+reference_snaps = snaps
+
+
+def snaps(a, b, codebook):
+    return reference_snaps(b, a, codebook)
 
 
 # %% q5 1 of 4: distance without its square

@@ -17,10 +17,6 @@ def test_q5_small(visited, snaps):
     seen = np.argmin(distances, axis=1)
     mistakes = {'In which order do they come?': np.unique(seen), 'That is the code at each of many steps. Each code is wanted once.': seen, 'Only the two ends are there.': seen[[0, -1]], 'The minimum is over the codewords: one code for each place on the way.': np.argmin(distances, axis=0)}
     expect(visited, (a, b, codebook), [2, 0, 3], 'the array of visited codes', mistakes)
-
-    def border(start, end, i, j):
-        return (start[j] - start[i]) / (start[j] - start[i] + end[i] - end[j])
-    start, end = (distances[0], distances[-1])
-    exact = [border(start, end, 2, 0), border(start, end, 0, 3)]
-    mistakes = {'These are steps at which you looked. The wall lies somewhere before.': t[1:][seen[1:] != seen[:-1]], 'That is the wall between the first codeword and the last. Is another one nearer there?': [border(start, end, 2, 3)], 'These are walls of the first codeword only, also where it is no longer the nearest.': [border(start, end, 2, k) for k in (0, 3, 4)], 'It is the differences of squared distances that are straight lines in t. Is there a square?': [border(np.sqrt(start), np.sqrt(end), 2, 0), border(np.sqrt(start), np.sqrt(end), 0, 3)], 't runs from 0 at a to 1 at b.': [1 - exact[1], 1 - exact[0]]}
+    exact = [2 / 7, 215 / 294]
+    mistakes = {'These are steps at which you looked. The wall lies somewhere before.': t[1:][seen[1:] != seen[:-1]], 'That is the wall between the first codeword and the last. Is another one nearer there?': [335 / 714], 'Walls of the first codeword only, even where another one is nearer.': [2 / 7, 335 / 714, 387 / 784], 'It is the differences of squared distances that are straight lines in t. Is there a square?': [0.4745983, 0.5827143], 't runs from 0 at a to 1 at b.': [1 - exact[1], 1 - exact[0]]}
     expect(snaps, (a, b, codebook), exact, 'the array of t at which the code changes', mistakes)
