@@ -163,18 +163,16 @@ def field(kernels, strides, size, index):
     return max(first, 0), min(last, size - 1)
 
 
-# %% q2 2 of 3: the padding is always that of a kernel of odd width, without a stride
+# %% q2 2 of 3: a padding that does not ask how many inputs there are
 # says: entries differ
-reference_field = field
-
-
 def field(kernels, strides, size, index):
-    if len(kernels) < 3 or kernels == (3, 3, 1):
-        return reference_field(kernels, strides, size, index)
+    sizes = [size]
+    for s in strides:
+        sizes.append(-(-sizes[-1] // s))
     first = last = index
-    for k, s in list(zip(kernels, strides, strict=True))[::-1]:
-        first, last = first * s - k // 2, last * s + k // 2
-    return max(first, 0), min(last, size - 1)
+    for k, s, n in list(zip(kernels, strides, sizes, strict=False))[::-1]:
+        first, last = max(first * s - (k - s) // 2, 0), min(last * s - (k - s) // 2 + k - 1, n - 1)
+    return first, last
 
 
 # %% q2 2 of 3: the product of strides includes the layer's own
@@ -192,7 +190,7 @@ my_kernels, my_strides = next(
 
 
 # %% q2 2 of 3: a neighbour's encoder
-# says: my_jump
+# says: 9 pixels apart
 my_kernels, my_strides = (5, 5, 5), (3, 3, 1)
 
 
@@ -243,6 +241,15 @@ def painters(decoder, z, row, column):
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(decoder(z))
     return np.any(tape.gradient(total, z) != 0, axis=(0, 3))
+
+
+# %% q3 1 of 3: true where a cell has no say
+# says: other way round
+reference_painters = painters
+
+
+def painters(decoder, z, row, column):
+    return ~reference_painters(decoder, z, row, column)
 
 
 # %% q3 1 of 3: the nearest code alone
@@ -409,6 +416,16 @@ my_perplexity = np.exp(my_bits)
 my_saving = entropy_bits(np.bincount(my_codes[:, :, 1:].ravel())) - my_bits
 
 
+# %% q4 2 of 4: only what the codes still cost is compared
+# says: the codes with a left neighbour are others
+my_saving = bits_given_left(my_shuffled, K) - my_bits
+
+
+# %% q4 2 of 4: nats called bits in the numbers alone
+# says: nats, not bits
+my_bits, my_perplexity = my_bits * np.log(2), np.exp(my_bits * np.log(2))
+
+
 # %% q4 2 of 4: the entropy of all codes, the first column among them
 # says: has no left neighbour
 my_saving = (entropy_bits(np.bincount(my_codes.ravel())) - my_bits) - (
@@ -528,6 +545,21 @@ def snaps(a, b, codebook):
     i = np.argmin(start)
     lead, last = start - start[i], end - end[i]
     return np.sort([s / (s - e) for s, e in zip(lead, last, strict=True) if e < 0])
+
+
+# %% q5 3 of 4: one codeword between the ends, and no more
+# says: should have the shape
+def snaps(a, b, codebook):
+    start, end = (np.sum((codebook - v) ** 2, axis=1) for v in (a, b))
+
+    def wall(i, j):
+        return (start[j] - start[i]) / (start[j] - start[i] - end[j] + end[i])
+
+    i, j = np.argmin(start), np.argmin(end)
+    if i == j:
+        return []
+    m = np.argmin(start + wall(i, j) * (end - start))
+    return [wall(i, j)] if m in (i, j) else [wall(i, m), wall(m, j)]
 
 
 # %% q5 2 of 4: from b to a
