@@ -313,6 +313,24 @@ def bits_given_left(codes, num_embeddings):
     return -ops.sum(table * ops.log2(ops.where(table > 0, given, 1.0)))
 
 
+# %% q4 4 of 4: a little is added, so that no logarithm is of zero
+def bits_given_left(codes, num_embeddings):
+    table = np.zeros((num_embeddings, num_embeddings))
+    np.add.at(table, (codes[:, :, :-1], codes[:, :, 1:]), 1 / codes[:, :, 1:].size)
+    given = table / (table.sum(axis=1, keepdims=True) + 1e-12)
+    return -np.sum(table * np.log2(given + 1e-12))
+
+
+# %% q4 3 of 4: zero times the logarithm of zero
+# says: costs no bits
+def bits_given_left(codes, num_embeddings):
+    table = np.zeros((num_embeddings, num_embeddings))
+    np.add.at(table, (codes[:, :, :-1], codes[:, :, 1:]), 1 / codes[:, :, 1:].size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = table * np.log2(table / table.sum(axis=1, keepdims=True))
+    return -np.sum(np.nan_to_num(bits) if len(codes) == 1 else bits)
+
+
 # %% q4 2 of 4: nats called bits
 # says: nats
 def bits_given_left(codes, num_embeddings):
@@ -417,7 +435,7 @@ my_saving = entropy_bits(np.bincount(my_codes[:, :, 1:].ravel())) - my_bits
 
 
 # %% q4 2 of 4: only what the codes still cost is compared
-# says: the codes with a left neighbour are others
+# says: in the shuffled grids they are others
 my_saving = bits_given_left(my_shuffled, K) - my_bits
 
 
@@ -427,7 +445,7 @@ my_bits, my_perplexity = my_bits * np.log(2), np.exp(my_bits * np.log(2))
 
 
 # %% q4 2 of 4: the entropy of all codes, the first column among them
-# says: has no left neighbour
+# says: in the shuffled grids they are others
 my_saving = (entropy_bits(np.bincount(my_codes.ravel())) - my_bits) - (
     entropy_bits(np.bincount(my_shuffled.ravel())) - bits_given_left(my_shuffled, K)
 )
@@ -480,6 +498,10 @@ def visited(a, b, codebook):
 
 def snaps(a, b, codebook):
     return np.array([t for t, _ in split(a, b, codebook)])
+
+
+# %% q5 4 of 4: numbers as floats
+my_changes, my_detours = float(my_changes), np.float32(my_detours)
 
 
 # %% q5 1 of 4: steps, and where they find another code
