@@ -54,3 +54,18 @@ def call_with_network(function, table, *arguments):
         return ops.convert_to_tensor(np.moveaxis(logits, 0, 1).reshape(*codes.shape, -1))
 
     return function(network, *arguments)
+
+
+def with_network(function, layers, weights, *arguments):
+    """Return what `function` gives for a Keras network that is made here, and the other arguments.
+
+    Parameters
+    ----------
+    layers : list of [name of a Keras layer, dict of its keywords], the input first
+    weights : list of arrays, all weights of the network in their order
+    """
+    import keras
+
+    network = keras.Sequential([getattr(keras.layers, name)(**keywords) for name, keywords in layers])
+    network.set_weights(weights)
+    return function(network, *arguments)
