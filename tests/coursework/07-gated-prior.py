@@ -185,6 +185,12 @@ def most_likely(bits, shares):
     return np.argmin(bits, axis=1)
 
 
+# %% q3 2 of 4: the most frequent class
+# says: most frequent class
+def most_likely(bits, shares):
+    return np.full(len(bits), np.argmax(shares))
+
+
 # %% q3 2 of 4: the dearest class
 # says: the unlikely one
 def most_likely(bits, shares):
@@ -202,6 +208,12 @@ def most_likely(bits, shares):
 def untold_bits(bits, shares):
     with np.errstate(divide="ignore"):
         return -np.log2(2.0**-bits @ shares)
+
+
+# %% q3 3 of 4: the likeliest class alone
+# says: The others may give this grid
+def untold_bits(bits, shares):
+    return np.min(bits - np.log2(shares), axis=1)
 
 
 # %% q3 3 of 4: a mean of bits in place of probabilities
@@ -239,7 +251,7 @@ def frechet(features, others):
     return evaluation.frechet_distance(features, others)
 
 
-# %% q4 2 of 4: the last trace is taken once
+# %% q4 3 of 4: the last trace is taken once
 # says: taken twice
 def frechet(features, others):
     first, second = np.cov(features, rowvar=False), np.cov(others, rowvar=False)
@@ -248,7 +260,7 @@ def frechet(features, others):
     return gap + np.trace(first) + np.trace(second) - np.sum(roots)
 
 
-# %% q4 2 of 4: the traces of the covariances are forgotten
+# %% q4 3 of 4: the traces of the covariances are forgotten
 # says: traces of the two covariances
 def frechet(features, others):
     first, second = np.cov(features, rowvar=False), np.cov(others, rowvar=False)
@@ -256,7 +268,7 @@ def frechet(features, others):
     return np.sum((features.mean(axis=0) - others.mean(axis=0)) ** 2) - 2 * np.sum(roots)
 
 
-# %% q4 2 of 4: the product without its root
+# %% q4 3 of 4: the product without its root
 # says: root of the product is missing
 def frechet(features, others):
     first, second = np.cov(features, rowvar=False), np.cov(others, rowvar=False)
@@ -264,7 +276,7 @@ def frechet(features, others):
     return gap + np.trace(first) + np.trace(second) - 2 * np.trace(first @ second)
 
 
-# %% q4 2 of 4: the roots of the entries
+# %% q4 3 of 4: the roots of the entries
 # says: roots of its entries
 def frechet(features, others):
     first, second = np.cov(features, rowvar=False), np.cov(others, rowvar=False)
@@ -273,7 +285,7 @@ def frechet(features, others):
         return gap + np.trace(first) + np.trace(second) - 2 * np.trace(np.sqrt(first @ second))
 
 
-# %% q4 2 of 4: one feature at a time, as in equation 7.5
+# %% q4 3 of 4: one feature at a time, as in equation 7.5
 # says: each feature by itself
 def frechet(features, others):
     gap = np.sum((features.mean(axis=0) - others.mean(axis=0)) ** 2)
@@ -308,17 +320,34 @@ def at_infinity(sizes, distances):
 ann_infinity, ben_infinity = at_infinity(ann_sizes, ann_distances), at_infinity(ben_sizes, ben_distances)
 
 
+# %% q4 3 of 4: twice the distance in place of a tenth above it
+# says: A tenth above it is much nearer
+ann_enough, ben_enough = ann_slope / ann_infinity, ben_slope / ben_infinity
+
+
+# %% q4 3 of 4: a tenth above the last measurement
+# says: at the largest N, which still holds
+ann_enough = ann_slope / (1.1 * ann_distances[2] - ann_infinity)
+
+
+# %% q4 3 of 4: a tenth is taken for 0.1
+# says: not 0.1
+ann_enough = 10 * ann_slope
+
+
 # %% q4 3 of 4: model and real rows overlap
 # says: The first N rows are for the model
 ann_distances = [np.mean([frechet(ann[rows[:n]], real[rows[:n]]) for rows in my_rows[n]]) for n in ann_sizes]
 
 
-# %% q5 3 of 3: a loop over pairs, the training images moved
+# %% q5 3 of 3: a loop over pairs; numbers in another order
 def moved_distances(images, training_images):
     answer = np.zeros((len(images), len(training_images)))
+    framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-0.5)
+    height, width = images.shape[1:3]
     for n, m in np.ndindex(answer.shape):
-        moved = [np.roll(training_images[m], (r, c), axis=(0, 1)) for r in (-1, 0, 1) for c in (-1, 0, 1)]
-        answer[n, m] = min(np.mean((images[n] - each) ** 2) for each in moved)
+        moved = [framed[n, r : r + height, c : c + width] for r in range(3) for c in range(3)]
+        answer[n, m] = min(np.mean((training_images[m] - each) ** 2) for each in moved)
     return answer
 
 
@@ -352,6 +381,13 @@ def moved_distances(images, training_images):
 # says: not moved
 def moved_distances(images, training_images):
     return np.mean((images[:, None] - training_images) ** 2, axis=(2, 3, 4))
+
+
+# %% q5 2 of 3: around the border, which no digit touches
+# says: does not come back at the other
+def moved_distances(images, training_images):
+    moved = [np.roll(images, (r, c), axis=(1, 2)) for r in (-1, 0, 1) for c in (-1, 0, 1)]
+    return np.min([np.mean((x[:, None] - training_images) ** 2, axis=(2, 3, 4)) for x in moved], axis=0)
 
 
 # %% q5 1 of 3: zeros come in at the border

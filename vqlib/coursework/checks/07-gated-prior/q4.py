@@ -5,7 +5,7 @@ OK_FORMAT = False
 name = "q4"
 points = None
 
-@test_case(points=1, hidden=False)
+@test_case(points=0, hidden=False)
 def test_q4_small(frechet):
     import numpy as np
     from vqlib.coursework import expect
