@@ -22,7 +22,7 @@ def test_q5_symptoms(symptoms):
     compare(answer[2], 0.027778, 'the distance over the spread', mistakes, tolerance=0.0001)
 
 @test_case(points=1, hidden=False)
-def test_q5_mine(env):
+def test_q5_patients(env):
     from vqlib.coursework import call
     for name, record in env['patients'].items():
         answer = call(env.get('diagnose'), record)
