@@ -72,6 +72,7 @@ def first_layer(x, left, above):
 
 my_missed = my_column * my_height + my_row - min(my_row, 3)
 my_missed -= 3 * (min(my_height, my_row + 4) - max(0, my_row - 3))
+my_layers = float(np.ceil(max(my_height, my_width) - 1 - 2))
 
 
 # %% q2 3 of 4: the last row and column of a kernel come first
@@ -333,6 +334,11 @@ ann_enough = ann_slope / (1.1 * ann_distances[2] - ann_infinity)
 # %% q4 3 of 4: a tenth is taken for 0.1
 # says: not 0.1
 ann_enough = 10 * ann_slope
+
+
+# %% q4 3 of 4: the distance at infinity over the slope
+# says: upside down
+ann_enough = 10 * ann_infinity / ann_slope
 
 
 # %% q4 3 of 4: model and real rows overlap
