@@ -34,3 +34,11 @@ def pullback(function, weights, *arrays):
         total = tf.reduce_sum(np.asarray(weights, "float32") * output)
     found = tape.gradient(total, tensors, unconnected_gradients="zero")
     return [np.asarray(tf.convert_to_tensor(gradient)) for gradient in found]
+
+
+def pullback_first(function, weights, array, *others):
+    """Return the gradient of the weighted sum of what `function` gives, for its first argument alone.
+
+    The other arguments are handed on as they are, so they may be integers. Where no gradient arrives, there are zeros.
+    """
+    return pullback(lambda tensor: function(tensor, *others), weights, array)[0]
