@@ -22,5 +22,5 @@ def test_q3_small(restart_worst):
     compare(answer[0], entries([14.0, 0.0], [0.0, 3.0]), 'the codebook', mistakes)
     mistakes = {'Codes, counts and sums start together. The counts are the old ones.': counts, 'A code that gets just the threshold is dead again at the next batch.': [10.0, 1.0, 9.0, 1.0]}
     compare(answer[1], [10.0, 2.0, 9.0, 2.0], 'the array of counts', mistakes)
-    mistakes = {'Codes, counts and sums start together. The sums are the old ones, and the next step would go back to them.': sums, 'Sum over count is to be the new entry. Here it is not.': [[0.0, 0.0], [14.0, 0.0], [90.0, 0.0], [0.0, 3.0]]}
+    mistakes = {'Codes, counts and sums start together. The sums are the old ones, and the next step goes back there.': sums, 'Sum over count is to be the new entry. Here it is not.': [[0.0, 0.0], [14.0, 0.0], [90.0, 0.0], [0.0, 3.0]]}
     compare(answer[2], [[0.0, 0.0], [28.0, 0.0], [90.0, 0.0], [0.0, 6.0]], 'the array of sums', mistakes)
