@@ -160,7 +160,19 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
     return (sums + epsilon * codebook) / ops.expand_dims(counts + epsilon, 1), counts, sums
 
 
-# %% q2 1 of 4: decay on the wrong side
+# %% q2 4 of 4: TensorFlow, a loop over the vectors
+import tensorflow as tf
+
+
+def loss_left(z, codebook, beta):
+    terms = []
+    for vector in tf.unstack(tf.convert_to_tensor(z)):
+        distances = tf.norm(tf.stop_gradient(codebook) - vector, axis=1)
+        terms.append(tf.reduce_min(distances) ** 2)
+    return beta * tf.add_n(terms) / z.shape[0] / z.shape[1]
+
+
+# %% q2 2 of 4: decay on the wrong side
 # says: Decay is on the wrong side
 reference = patient_step
 
@@ -169,7 +181,7 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
     return reference(z, codebook, counts, sums, 1 - decay, epsilon)
 
 
-# %% q2 1 of 4: sums divided by the batch's counts
+# %% q2 2 of 4: sums divided by the batch's counts
 # says: divide by the counts of this batch
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     one_hot = np.eye(len(codebook))[((z[:, None] - codebook) ** 2).sum(axis=2).argmin(axis=1)]
@@ -178,7 +190,7 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
     return (sums + epsilon * codebook) / (one_hot.sum(axis=0) + epsilon)[:, None], counts, sums
 
 
-# %% q2 1 of 4: smoothing forgotten
+# %% q2 2 of 4: smoothing forgotten
 # says: has no mean
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     one_hot = np.eye(len(codebook))[((z[:, None] - codebook) ** 2).sum(axis=2).argmin(axis=1)]
@@ -188,7 +200,7 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
         return sums / counts[:, None], counts, sums
 
 
-# %% q2 1 of 4: equation 6.4 as in the chapter
+# %% q2 2 of 4: equation 6.4 as in the chapter
 # says: That is equation 6.4
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     one_hot = np.eye(len(codebook))[((z[:, None] - codebook) ** 2).sum(axis=2).argmin(axis=1)]
@@ -199,7 +211,7 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
     return sums / smoothed[:, None], counts, sums
 
 
-# %% q2 1 of 4: the free vector is in the count alone, and nothing is scaled back
+# %% q2 2 of 4: the free vector is in the count alone, and nothing is scaled back
 # says: in the count and not in the sum
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     one_hot = np.eye(len(codebook))[((z[:, None] - codebook) ** 2).sum(axis=2).argmin(axis=1)]
@@ -208,7 +220,7 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
     return sums / (counts + epsilon)[:, None], counts, sums
 
 
-# %% q2 1 of 4: distance without its square
+# %% q2 2 of 4: distance without its square
 # says: squared before the sum
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     one_hot = np.eye(len(codebook))[np.abs(z[:, None] - codebook).sum(axis=2).argmin(axis=1)]
@@ -217,7 +229,7 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
     return (sums + epsilon * codebook) / (counts + epsilon)[:, None], counts, sums
 
 
-# %% q2 1 of 4: argmin over the wrong axis
+# %% q2 2 of 4: argmin over the wrong axis
 # says: minimum is over the codewords
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     one_hot = np.eye(len(codebook))[((z[:, None] - codebook) ** 2).sum(axis=2).argmin(axis=0)]
@@ -226,7 +238,7 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
     return (sums + epsilon * codebook) / (counts + epsilon)[:, None], counts, sums
 
 
-# %% q2 1 of 4: the mean of the batch's vectors in place of their sum
+# %% q2 2 of 4: the mean of the batch's vectors in place of their sum
 # says: not their mean
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     one_hot = np.eye(len(codebook))[((z[:, None] - codebook) ** 2).sum(axis=2).argmin(axis=1)]
@@ -236,7 +248,7 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
     return (sums + epsilon * codebook) / (counts + epsilon)[:, None], counts, sums
 
 
-# %% q2 1 of 4: the free vectors are kept
+# %% q2 2 of 4: the free vectors are kept
 # says: without the free vector
 reference = patient_step
 
@@ -246,7 +258,7 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
     return entries, counts + epsilon, sums + epsilon * codebook
 
 
-# %% q2 2 of 4: what was not chosen does not shrink
+# %% q2 3 of 4: what was not chosen does not shrink
 # says: counts less than before
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     one_hot = np.eye(len(codebook))[((z[:, None] - codebook) ** 2).sum(axis=2).argmin(axis=1)]
@@ -266,7 +278,7 @@ batches_to_halfway = round(1 / (1 - my_decay))
 batches_to_halfway = np.log(0.5) / np.log(my_decay)
 
 
-# %% q2 1 of 4: the old count does not shrink
+# %% q2 2 of 4: the old count does not shrink
 # says: What shrinks
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     one_hot = np.eye(len(codebook))[((z[:, None] - codebook) ** 2).sum(axis=2).argmin(axis=1)]
@@ -275,13 +287,49 @@ def patient_step(z, codebook, counts, sums, decay, epsilon):
     return (sums + epsilon * codebook) / (counts + epsilon)[:, None], counts, sums
 
 
-# %% q2 1 of 4: divided by the old counts
+# %% q2 2 of 4: divided by the old counts
 # says: divide by the old counts
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     one_hot = np.eye(len(codebook))[((z[:, None] - codebook) ** 2).sum(axis=2).argmin(axis=1)]
     sums = decay * sums + (1 - decay) * one_hot.T @ z
     entries = (sums + epsilon * codebook) / (counts + epsilon)[:, None]
     return entries, decay * counts + (1 - decay) * one_hot.sum(axis=0), sums
+
+
+# %% q2 3 of 4: missing stop_gradient
+# says: It moves the codebook
+def loss_left(z, codebook, beta):
+    codes = ops.argmin(ops.sum((z[:, None] - codebook) ** 2, axis=2), axis=1)
+    return beta * ops.mean((z - ops.take(codebook, codes, axis=0)) ** 2)
+
+
+# %% q2 3 of 4: stop_gradient on the wrong side, the codebook loss
+# says: leaves it alone
+def loss_left(z, codebook, beta):
+    codes = ops.argmin(ops.sum((z[:, None] - codebook) ** 2, axis=2), axis=1)
+    return beta * ops.mean((ops.stop_gradient(z) - ops.take(codebook, codes, axis=0)) ** 2)
+
+
+# %% q2 3 of 4: both losses
+# says: Those are both losses
+def loss_left(z, codebook, beta):
+    codes = ops.argmin(ops.sum((z[:, None] - codebook) ** 2, axis=2), axis=1)
+    e = ops.take(codebook, codes, axis=0)
+    return ops.mean((ops.stop_gradient(z) - e) ** 2) + beta * ops.mean((z - ops.stop_gradient(e)) ** 2)
+
+
+# %% q2 3 of 4: beta is forgotten
+# says: Where is beta
+def loss_left(z, codebook, beta):
+    codes = ops.argmin(ops.sum((z[:, None] - codebook) ** 2, axis=2), axis=1)
+    return ops.mean((z - ops.stop_gradient(ops.take(codebook, codes, axis=0))) ** 2)
+
+
+# %% q2 3 of 4: the difference is not squared
+# says: Is each difference squared
+def loss_left(z, codebook, beta):
+    codes = ops.argmin(ops.sum((z[:, None] - codebook) ** 2, axis=2), axis=1)
+    return beta * ops.mean(ops.abs(z - ops.stop_gradient(ops.take(codebook, codes, axis=0))))
 
 
 # %% q3 3 of 3: a loop, one restart after the other

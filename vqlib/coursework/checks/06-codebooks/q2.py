@@ -21,3 +21,17 @@ def test_q2_small(patient_step):
     compare(answer[2], [[2.5, 5.25], [4.0, 1.75], [0.0, 0.0]], 'the array of sums', mistakes)
     mistakes = {'That is equation 6.4: the free vector lies at the origin, and an entry without vectors drifts there.': [[0.625, 1.3125], [3.0, 1.3125], [0.0, 0.0]], 'The free vector is in the count and not in the sum, so it lies at the origin.': [[2.5 / 6, 0.875], [2.0, 0.875], [0.0, 0.0]], '0 / 0: an entry that nobody ever chose has no mean. Where is the free vector?': [[0.5, 1.05], [4.0, 1.75], [np.nan, np.nan]], 'The sum is an average over batches, so its count is one too. Did you divide by the counts of this batch?': [[1.0, 6.25 / 3], [4.0, 1.875], [6.0, 6.0]], 'Sum and count have to be of the same moment. Did you divide by the old counts?': [[3.0 / 7, 6.25 / 7], [4.0, 1.875], [6.0, 6.0]]}
     compare(answer[0], [[0.5, 6.25 / 6], [4.0, 1.875], [6.0, 6.0]], 'the new codebook', mistakes)
+
+@test_case(points=1, hidden=False)
+def test_q2_loss(loss_left):
+    import numpy as np
+    from vqlib.coursework import compare, expect, probe
+    z = np.array([[1.0, 2.0], [0.0, 1.0]], 'float32')
+    codebook = np.array([[2.0, 2.0], [0.0, -1.0], [7.0, 5.0]], 'float32')
+    mistakes = {'Where is beta?': 1.25, 'Those are both losses. One of them had the task that the averages have now.': 1.75, 'Is it a mean over the entries, or over the vectors?': 1.0, 'It is a mean, not a sum.': 2.0, 'Is each difference squared?': 0.3}
+    expect(loss_left, (z, codebook, 0.4), 0.5, 'the loss that is left', mistakes)
+    at_z, at_codebook, _ = probe('pullback', loss_left, 1.0, z, codebook, 0.4)
+    stays = {'It should pull z to its codeword, and leaves it alone. What has to stand still?': 0 * z}
+    compare(at_z, [[-0.2, 0.0], [0.0, 0.4]], 'the gradient on z', stays)
+    arrives = {'It moves the codebook, which is the task of the averages.': [[0.2, 0.0], [0.0, -0.4], [0.0, 0.0]]}
+    compare(at_codebook, 0 * codebook, 'the gradient on the codebook', arrives)
