@@ -138,6 +138,11 @@ def vital_signs(log, window):
 alarm = alarm + 1
 
 
+# %% q1 2 of 3: the first window in place of the last
+# says: What does the last one say
+dead_25, dead_100 = my_dead[0], vital_signs(my_log, 100)[1][0]
+
+
 # %% q2 4 of 4: a loop over the codes
 def patient_step(z, codebook, counts, sums, decay, epsilon):
     codes = np.array([min(range(len(codebook)), key=lambda k: sum((vector - codebook[k]) ** 2)) for vector in z])
@@ -332,6 +337,30 @@ def loss_left(z, codebook, beta):
     return beta * ops.mean(ops.abs(z - ops.stop_gradient(ops.take(codebook, codes, axis=0))))
 
 
+# %% q2 2 of 4: the free vectors are kept in the sums alone
+# says: Keep the sums without
+reference = patient_step
+
+
+def patient_step(z, codebook, counts, sums, decay, epsilon):
+    entries, counts, sums = reference(z, codebook, counts, sums, decay, epsilon)
+    return entries, counts, sums + epsilon * codebook
+
+
+# %% q2 3 of 4: a mean over the vectors
+# says: or over the vectors
+def loss_left(z, codebook, beta):
+    codes = ops.argmin(ops.sum((z[:, None] - codebook) ** 2, axis=2), axis=1)
+    return beta * ops.mean(ops.sum((z - ops.stop_gradient(ops.take(codebook, codes, axis=0))) ** 2, axis=1))
+
+
+# %% q2 3 of 4: a sum in place of the mean
+# says: It is a mean, not a sum
+def loss_left(z, codebook, beta):
+    codes = ops.argmin(ops.sum((z[:, None] - codebook) ** 2, axis=2), axis=1)
+    return beta * ops.sum((z - ops.stop_gradient(ops.take(codebook, codes, axis=0))) ** 2)
+
+
 # %% q3 3 of 3: a loop, one restart after the other
 def restart_worst(z, codebook, counts, sums, restart_below):
     entries, new_counts, new_sums = codebook.copy(), counts.copy(), sums.copy()
@@ -472,6 +501,16 @@ def restart_worst(z, codebook, counts, sums, restart_below):
     entries, new, new_sums = reference(z, codebook, counts, sums, restart_below)
     dead = counts < restart_below * counts.mean()
     return entries, np.where(dead, new / 2, new), np.where(dead[:, None], new_sums / 2, new_sums)
+
+
+# %% q3 2 of 3: per cent
+# says: That is per cent
+share_worse = 100 * share_worse
+
+
+# %% q3 2 of 3: the number of patches
+# says: the number of patches
+share_worse = np.sum(measured[2][1] > measured[0][1])
 
 
 # %% q4 4 of 4: NumPy's own mixed radix, a search among the levels, and TensorFlow
@@ -636,6 +675,12 @@ def to_vectors(codes, levels):
     return codes[:, None] // np.cumprod([1, *levels[:-1]]) % levels / (levels - 1) * 2 - 1
 
 
+# %% q4 2 of 4: the chapter's quantizer
+# says: read as in equation 6.6
+def to_codes(z, levels):
+    return vqlib.FiniteScalarQuantizer(tuple(int(level) for level in levels)).encode(np.asarray(z, "float32"))
+
+
 # %% q5 3 of 3: sorted lists, and the sum of squares
 def paired_difference(rows, first, second, epochs, name):
     def numbers(method):
@@ -748,3 +793,9 @@ reference = paired_difference
 
 def paired_difference(rows, first, second, epochs, name):
     return np.array(reference(rows, first, second, epochs, name)) / (49 if name == "bits" else 1)
+
+
+# %% q5 2 of 3: the spread of two numbers that have nothing in common
+# says: and in pairs
+one, other = ([r["test_mse"] for r in rows if (r["method"], r["epochs"]) == (m, 4)] for m in (first, second))
+my_mse = (my_mse[0], np.hypot(np.std(one, ddof=1), np.std(other, ddof=1)))
