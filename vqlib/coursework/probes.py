@@ -69,3 +69,11 @@ def with_network(function, layers, weights, *arguments):
     network = keras.Sequential([getattr(keras.layers, name)(**keywords) for name, keywords in layers])
     network.set_weights(weights)
     return function(network, *arguments)
+
+
+def pullback_first(function, weights, array, *others):
+    """Return the gradient of the weighted sum of what `function` gives, for its first argument alone.
+
+    The other arguments are handed on as they are, so they may be integers. Where no gradient arrives, there are zeros.
+    """
+    return pullback(lambda tensor: function(tensor, *others), weights, array)[0]
