@@ -143,6 +143,9 @@ def what_remains(images, top_values):
     return np.array([inside, inside + squared.min(axis=-1).mean()])
 
 
+my_errors = np.array(my_errors)
+
+
 # %% q2 3 of 3: by way of a bottom with very many codes
 def what_remains(images, top_values):
     top = lay_over(block_means(images, 4), 4)
@@ -419,7 +422,9 @@ def draw_levels(top_logits, bottom_logits, top_noise, bottom_noise):
 
 # %% q5 1 of 4: argmax in place of sampling, and what it costs
 # says: all the same
-pairs = [draw_levels(*my_tables, 0 * noise[0], 0 * noise[1]) for noise in zip(my_top_noise, my_bottom_noise, strict=True)]
+pairs = [
+    draw_levels(*my_tables, 0 * noise[0], 0 * noise[1]) for noise in zip(my_top_noise, my_bottom_noise, strict=True)
+]
 mean = np.mean([price(*pair, *my_tables) for pair in pairs], axis=0)
 my_bits = [*mean, mean[1]]
 reference = draw_levels

@@ -8,11 +8,11 @@ points = None
 @test_case(points=1, hidden=False)
 def test_q1_two_levels(encode_levels):
     import numpy as np
-    from vqlib.coursework import answers, compare
+    from vqlib.coursework import call, compare
     blocks = np.array([[-0.1, 0.5, 0.3, 1.2], [0.7, 0.3, 0.5, 1.1]])
     images = np.kron(blocks, np.ones((2, 2)))[None] + np.tile([[0.25, -0.25], [-0.25, 0.25]], (2, 4))
     books = [np.array([1.0, 0.2]), np.array([-0.6, -0.2, 0.2, 0.6, 1.0])]
-    grids = answers.call(encode_levels, images, books)
+    grids = call(encode_levels, images, books)
     if not isinstance(grids, (list, tuple)) or len(grids) != 2:
         raise AssertionError('For two codebooks, encode_levels should return a list of two grids of codes.')
     order = {'The list has the bottom level first.': [[[1, 2, 0, 2], [3, 2, 0, 2]]]}

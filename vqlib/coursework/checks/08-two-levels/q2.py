@@ -18,7 +18,7 @@ def test_q2_small(what_remains):
 def test_q2_errors_are_there(env):
     import numpy as np
     errors = env.get('my_errors')
-    if errors in (None, ...):
+    if errors is None or errors is ...:
         raise AssertionError('There is no value yet for my_errors.')
     if np.shape(errors) != (2,):
         raise AssertionError('my_errors should be a list of two numbers.')

@@ -8,12 +8,12 @@ points = None
 @test_case(points=1, hidden=False)
 def test_q5_draw_small(draw_levels):
     import numpy as np
-    from vqlib.coursework import answers, compare
+    from vqlib.coursework import call, compare
     top_logits = np.array([[1.9, 0.9], [0.7, 0.0], [1.3, 0.8]])
     bottom_logits = np.array([[[0.1, 0.5], [-2.2, 1.3], [0.8, -3.1]], [[2.1, 1.0], [1.0, -0.1], [-1.2, 2.1]]])
     top_noise = np.array([[[0.0, -0.9]], [[1.2, 2.3]]])
     bottom_noise = np.array([[[0.7, 1.4], [0.3, 2.5]], [[1.5, 2.4], [1.9, 1.8]], [[0.0, 0.2], [-0.7, -0.5]], [[-0.3, 1.5], [0.3, 0.3]]])
-    grids = answers.call(draw_levels, top_logits, bottom_logits, top_noise, bottom_noise)
+    grids = call(draw_levels, top_logits, bottom_logits, top_noise, bottom_noise)
     if not isinstance(grids, (list, tuple)) or len(grids) != 2:
         raise AssertionError('draw_levels should return two grids, the top first.')
     argmax = {'Is the noise in it? The largest logit alone is no draw.': [[0], [0]]}
