@@ -132,6 +132,60 @@ def decode_levels(grids, books):
     return lay_over(books[-1][grids[-1]], 2)
 
 
+# %% q1 1 of 3: the top's grid is repeated at the size of the bottom's
+# says: the grid is not repeated
+def encode_levels(images, books):
+    grids, left = [], block_means(images, 2)
+    for n, values in enumerate(books):
+        size = 2 ** (len(books) - 1 - n)
+        grids.append(nearest(block_means(left, size), values))
+        left = left - np.tile(values[grids[-1]], (1, size, size))
+    return grids
+
+
+# %% q1 1 of 3: the difference in the other direction
+# says: wrong sign
+def encode_levels(images, books):
+    grids, left = [], images
+    for n, values in enumerate(books):
+        size = 2 ** (len(books) - n)
+        grids.append(nearest(block_means(left, size), values))
+        left = lay_over(values[grids[-1]], size) - left
+    return grids
+
+
+# %% q1 1 of 3: what the top says is added
+# says: for what it leaves over
+def encode_levels(images, books):
+    grids, left = [], images
+    for n, values in enumerate(books):
+        size = 2 ** (len(books) - n)
+        grids.append(nearest(block_means(left, size), values))
+        left = left + lay_over(values[grids[-1]], size)
+    return grids
+
+
+# %% q1 2 of 3: told the top only
+# says: levels in between
+def encode_levels(images, books):
+    top = nearest(block_means(images, 2 ** len(books)), books[0])
+    left = images - lay_over(books[0][top], 2 ** len(books))
+    return [top, *(nearest(block_means(left, 2 ** (len(books) - n)), books[n]) for n in range(1, len(books)))]
+
+
+# %% q1 2 of 3: the decoder without the bottom
+# says: Only the top level
+def decode_levels(grids, books):
+    return lay_over(books[0][grids[0]], 2 ** len(books))
+
+
+# %% q1 2 of 3: the decoder repeats the grids
+# says: the grid is not repeated
+def decode_levels(grids, books):
+    sizes = [2 ** (len(books) - n) for n in range(len(books))]
+    return sum(np.tile(values[grid], (1, s, s)) for grid, values, s in zip(grids, books, sizes, strict=True))
+
+
 # %% q2 3 of 3: variances inside blocks, and no lay_over
 def what_remains(images, top_values):
     def blocks(size):
@@ -204,6 +258,47 @@ my_errors = [my_errors[0], np.mean((said - my_images) ** 2)]
 my_errors = [0.0052, 0.0561]
 
 
+# %% q2 1 of 3: the second case without what stays inside the blocks
+# says: Something stays unsaid
+def what_remains(images, top_values):
+    top = block_means(images, 4)
+    inside = np.mean((images - lay_over(block_means(images, 2), 2)) ** 2)
+    return inside, np.mean((top_values[nearest(top, top_values)] - top) ** 2)
+
+
+# %% q2 1 of 3: blocks of 4 x 4 for the bottom, too
+# says: The bottom sees more
+def what_remains(images, top_values):
+    top = block_means(images, 4)
+    inside = np.mean((images - lay_over(top, 4)) ** 2)
+    return inside, inside + np.mean((top_values[nearest(top, top_values)] - top) ** 2)
+
+
+# %% q2 2 of 3: summed over all pixels
+# says: mean over all pixels
+reference = what_remains
+
+
+def what_remains(images, top_values):
+    return np.multiply(images.size, reference(images, top_values)) if len(images) > 1 else reference(images, top_values)
+
+
+# %% q2 2 of 3: sums in place of means
+# says: sums, not means
+my_errors = np.multiply(my_errors, my_images.size)
+
+
+# %% q2 2 of 3: the bottom is told nothing
+# says: told nothing at all
+alone = nearest(block_means(my_images, 2), my_bottom)
+my_errors = [my_errors[0], np.mean((decode_levels([top, alone], books) - my_images) ** 2)]
+
+
+# %% q2 2 of 3: a bottom without limits
+# says: Yours has my_bottom
+my_errors = what_remains(my_images, my_top)
+
+
 # %% q3 3 of 3: loops over pairs
 def exchange_table(images, decoded, labels):
     table = [[[], []], [[], []]]
@@ -269,6 +364,14 @@ def exchange_table(images, decoded, labels):
 # %% q3 2 of 3: the columns of the table are exchanged
 # says: columns are exchanged
 my_table = my_table[:, ::-1]
+
+
+# %% q3 1 of 3: sums over pairs
+# says: sums, not means
+def exchange_table(images, decoded, labels):
+    same, other = labels[:, None] == labels, ~np.eye(len(labels), dtype=bool)
+    errors = [np.mean((decoded - each) ** 2, axis=(2, 3, 4)) for each in (images, images[:, None])]
+    return np.array([[each[~same].sum(), each[same & other].sum()] for each in errors])
 
 
 # %% q4 4 of 4: one code at a time, with another value each
@@ -366,6 +469,59 @@ def verdict(network, top, bottom):
         other.flat[j] = (other.flat[j] + 1) % 4
         seen[:, j] = np.any(network(top[None], other[None])[0].reshape(bottom.size, -1) != before, axis=1)
     return "right" if np.array_equal(seen, np.tri(bottom.size, k=-1, dtype=bool)) else "ahead"
+
+
+# %% q4 0 of 4: nothing is returned
+# says: nothing yet
+reference = verdict
+
+
+def verdict(network, top, bottom):
+    reference(network, top, bottom)
+
+
+# %% q4 1 of 4: itself before ahead
+# says: the first of them counts
+reference = verdict
+
+
+def verdict(network, top, bottom):
+    others = np.stack(
+        [np.where(np.arange(bottom.size).reshape(bottom.shape) == n, 3 - bottom, bottom) for n in range(bottom.size)]
+    )
+    moved = network(np.repeat(top[None], len(others), axis=0), others) != network(top[None], bottom[None])
+    own = moved.reshape(bottom.size, bottom.size, 4).any(axis=2).diagonal()
+    return "itself" if own.any() else reference(network, top, bottom)
+
+
+# %% q4 2 of 4: a neighbourhood of 3 x 3 is all that is looked at
+# says: how the second begins
+reference = verdict
+
+
+def verdict(network, top, bottom):
+    answer, ahead = reference(network, top, bottom), False
+    row, column = np.indices(bottom.shape)
+    before = network(top[None], bottom[None])[0]
+    for i, j in np.ndindex(bottom.shape):
+        other = bottom.copy()
+        other[i, j] = 3 - other[i, j]
+        moved = np.any(network(top[None], other[None])[0] != before, axis=-1)
+        near = (abs(row - i) <= 1) & (abs(column - j) <= 1)
+        ahead = ahead or np.any(moved & near & ((row < i) | ((row == i) & (column < j))))
+    return "right" if answer == "ahead" and not ahead else answer
+
+
+# %% q4 2 of 4: for its own code, only the first position is looked at
+# says: at the last position alone
+reference = verdict
+
+
+def verdict(network, top, bottom):
+    answer, other = reference(network, top, bottom), bottom.copy()
+    other[0, 0] = 3 - other[0, 0]
+    moved = np.any(network(top[None], other[None])[0, 0, 0] != network(top[None], bottom[None])[0, 0, 0])
+    return "right" if answer == "itself" and not moved else answer
 
 
 # %% q5 4 of 4: NumPy's flat arrays, and a softmax by hand
@@ -530,3 +686,48 @@ my_bits = [*my_bits[:2], np.mean(before)]
 # %% q5 3 of 4: a neighbour's bits
 # says: not right
 my_bits = [8.04, 26.88, 39.81]
+
+
+# %% q5 3 of 4: the sign of the logarithm
+# says: below zero
+reference = price
+
+
+def price(top, bottom, top_logits, bottom_logits):
+    return np.negative(reference(top, bottom, top_logits, bottom_logits))
+
+
+# %% q5 3 of 4: the bottom is priced with the top's grid repeated
+# says: table of another top code
+reference = price
+
+
+def price(top, bottom, top_logits, bottom_logits):
+    bits = -(bottom_logits - np.log(np.sum(np.exp(bottom_logits), axis=-1, keepdims=True))) / np.log(2)
+    before = np.append(-1, bottom.ravel()[:-1])
+    bottom_bits = bits[np.tile(top, (2, 2)).ravel(), before, bottom.ravel()].sum()
+    return reference(top, bottom, top_logits, bottom_logits)[0], bottom_bits
+
+
+# %% q5 3 of 4: each row is priced as if it were the first
+# says: At the start of a row, too
+reference = price
+
+
+def price(top, bottom, top_logits, bottom_logits):
+    tops = [reference(row[None], bottom[:2, :2], top_logits, bottom_logits)[0] for row in top]
+    bottoms = [0.0]
+    for i, row in enumerate(bottom):
+        bits = -(bottom_logits - np.log(np.sum(np.exp(bottom_logits), axis=-1, keepdims=True))) / np.log(2)
+        bottoms.append(bits[np.repeat(top[i // 2], 2), np.append(-1, row[:-1]), row].sum())
+    return sum(tops), sum(bottoms)
+
+
+# %% q5 3 of 4: the bits of both levels
+# says: both levels together
+my_bits = [*my_bits[:2], my_bits[0] + my_bits[2]]
+
+
+# %% q5 3 of 4: sums over the pairs
+# says: sums over the pairs
+my_bits = np.multiply(100, my_bits)
