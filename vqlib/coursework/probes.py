@@ -77,3 +77,51 @@ def pullback_first(function, weights, array, *others):
     The other arguments are handed on as they are, so they may be integers. Where no gradient arrives, there are zeros.
     """
     return pullback(lambda tensor: function(tensor, *others), weights, array)[0]
+
+
+def table_network(by_top, by_bottom, num_embeddings=4, seed=0):
+    """Return a stand-in for a bottom prior: each logit moves with just the codes that it is said to see.
+
+    Parameters
+    ----------
+    by_top : bool array, shape (H, W, h, w)
+        Whether the logits at each bottom position see each top code.
+    by_bottom : bool array, shape (H, W, H, W)
+        Whether they see each bottom code.
+
+    Returns
+    -------
+    function : top codes (N, h, w), bottom codes (N, H, W) -> logits (N, H, W, num_embeddings)
+        Another code always gives other logits, and what is not seen changes none of them by even a digit.
+    """
+    generator = np.random.default_rng(seed)
+    sees = [np.asarray(seen, bool) for seen in (by_top, by_bottom)]
+    sees = [seen.reshape(-1, *seen.shape[2:]) for seen in sees]  # (H W, h, w) and (H W, H, W)
+    shape = sees[1].shape[1:]
+    tables = [generator.integers(1000, size=(*seen.shape[1:], num_embeddings, num_embeddings)) for seen in sees]
+
+    def network(top, bottom):
+        """Return the logits for grids of codes: (N, h, w), (N, H, W) -> (N, H, W, K)."""
+        logits = 0
+        for name, codes, seen, table in zip(("top", "bottom"), (top, bottom), sees, tables, strict=True):
+            codes = np.asarray(codes)
+            if codes.ndim != 3 or codes.shape[1:] != seen.shape[1:]:
+                raise ValueError(
+                    f"{name} must be of shape (N, {seen.shape[1]}, {seen.shape[2]}), but is {codes.shape}."
+                )
+            rows, columns = np.indices(codes.shape[1:])
+            logits = logits + np.einsum("pij,nijk->npk", seen, table[rows, columns, codes])  # whole numbers: exact
+        return logits.reshape(-1, *shape, num_embeddings).astype("float64")
+
+    return network
+
+
+def answers_about_networks(function, networks, top, bottom):
+    """Return what `function` says of networks when it is called with (network, top, bottom).
+
+    Parameters
+    ----------
+    networks : list of pairs of bool arrays
+        For each of them what :func:`table_network` takes.
+    """
+    return [function(table_network(*sees, seed=seed), top.copy(), bottom.copy()) for seed, sees in enumerate(networks)]
