@@ -289,12 +289,33 @@ def test_on_colab_the_notebook_comes_from_the_browser(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
     monkeypatch.setitem(sys.modules, "google.colab", colab)
     name = vqlib.coursework.Assignment("01-quantization", "A/b c").submit()
-    assert downloads == [name] == ["01-quantization_a-b-c.ipynb"]
+    assert downloads == [name]
+    assert re.fullmatch(r"01-quantization_a-b-c-[0-9a-f]{6}\.ipynb", name)
     assert asked == ["get_ipynb"]
     assert json.loads((tmp_path / name).read_text()) == {
         "cells": [{"cell_type": "markdown", "source": "hello", "metadata": {}}],
         "metadata": {"kernelspec": {"name": "python3"}},
     }
+
+
+def test_submit_takes_the_notebook_that_was_saved_last(tmp_path, monkeypatch):
+    """The file to hand in, too, where a student has opened it again and gone on in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.ipynb").write_bytes(b"\xff")
+    target = tmp_path / "01-quantization_ada.ipynb"
+    for name, text, saved in (("mine.ipynb", "first", 1), (target.name, "second", 2), ("mine.ipynb", "third", 3)):
+        cells = [nbformat.v4.new_code_cell(f'Assignment("01-quantization", "ada")  # {text}')]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), name)
+        os.utime(name, (2_000_000_000 + saved,) * 2)
+        vqlib.coursework.Assignment("01-quantization", "ada").submit()
+        assert text in target.read_text()
+
+
+def test_one_student_has_one_id_and_a_file_name_of_sensible_length():
+    assert vqlib.coursework.Assignment("01-quantization", " Zoe\u0301 ").student_id == "zo\u00e9"
+    draws = [vqlib.coursework.rng("01-quantization", name, "q").random() for name in ("ZOE\u0301", " zo\u00e9")]
+    assert draws[0] == draws[1]
+    assert len(vqlib.coursework.assignment.file_name("x" * 500)) < 100
 
 
 def test_submit_without_a_notebook_says_what_to_do(tmp_path, monkeypatch):
@@ -339,6 +360,47 @@ def test_expect_passes_what_is_right_in_any_clothes():
         vqlib.coursework.expect(lambda right=right: right, (), [1, 2])
     vqlib.coursework.expect(lambda: np.float32(0.1), (), 0.1)
     vqlib.coursework.expect(lambda: tf.constant([1e-9, 1.0]), (), [0.0, 1.0])
+
+
+class All:
+    """Pretends to be equal to everything."""
+
+    shape, dtype = (2,), np.dtype(int)
+
+    def __init__(self, array):
+        self.array = array
+
+    def __eq__(self, other):
+        """Say yes."""
+        return True
+
+    def __hash__(self):
+        """Be something that can be compared."""
+        return 0
+
+    def __array__(self, *arguments, **named):
+        """Return what it is asked to be, or raise it."""
+        if isinstance(self.array, Exception):
+            raise self.array
+        return self.array
+
+
+@pytest.mark.parametrize(
+    "pretender",
+    [
+        All(np.array([{}, {}])),
+        All(NotImplementedError("no value")),
+        All(np.zeros(2, "f4,f4")),
+        [All(None)] * 2,
+        np.zeros(2, "V8"),
+        np.array([np.nan, np.nan]),
+    ],
+)
+def test_nothing_that_only_pretends_passes(pretender):
+    with pytest.raises(AssertionError):
+        vqlib.coursework.expect(lambda: pretender, (), [1, 2])
+    with pytest.raises(AssertionError):
+        vqlib.coursework.expect(lambda: pretender, (), [1.0, 2.0])
 
 
 def test_expect_refuses_what_is_not_there_or_stops():

@@ -1,22 +1,28 @@
 """Grading a folder: what is handed in, what runs where, what comes out."""
 
+import contextlib
 import csv
 import datetime
 import json
+import multiprocessing
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
+import unicodedata
 import zipfile
 
 import nbformat
 import numpy as np
 import pytest
 
-from vqlib.coursework import grade, handed_in, probe, sandbox, wire
+from vqlib.coursework import expect, grade, handed_in, one, pool, probe, report, sandbox, session, tables, wire
+from vqlib.coursework.assignment import file_name
 from vqlib.coursework.session import AnswerError, Names, Session
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -84,6 +90,14 @@ SPY = """    import os, pathlib, sys, urllib.request
     raise ValueError("found " + str("test_q2_" + "many" in seen) + " " + str(os.path.exists("{tests}")))
 """
 
+FORGED = """import gc, json, socket
+line = next(thing for thing in gc.get_objects() if isinstance(thing, socket.socket))
+lie = {"value": {"kind": "all"}, "outputs": [{"image/png": '"><script>'}], "error": [1], "message": {}}
+text = json.dumps(lie).encode()
+for _ in range(100):
+    line.sendall(len(text).to_bytes(4, "big") + text)
+"""
+
 EXPECTED = """\
 student,q1,q2,q3,q4,q5,q6,total,possible,file,notes
 ada,4,3,4,3,3,,17,23,ada.ipynb,also handed in: old/ada.ipynb
@@ -97,12 +111,18 @@ hal,4,0,4,3,3,,14,23,hal.ipynb,
 ivy,4,3,4,3,3,,17,23,ivy.ipynb,{order}
 jan,4,3,4,3,3,,17,23,Homework FINAL (2).zip,late: 2026-12-04 12:00:00
 kim,0,0,0,0,0,0,0,23,,nothing handed in
+lea,0,0,0,0,0,,0,23,lea.ipynb,2 cells stopped with an error
 """
 
 
+def notebook_of(*sources):
+    """Return a notebook of code cells, as JSON."""
+    return nbformat.writes(nbformat.v4.new_notebook(cells=[cell(source) for source in sources]))
+
+
 @pytest.fixture(scope="module")
-def graded(isolated, bundle, tmp_path_factory):
-    """Ten submissions and what else a folder may hold, graded for real."""
+def handed(bundle, tmp_path_factory):
+    """Return the arguments that grade a folder: ten submissions, one more that forges, and what else it may hold."""
     folder, out = tmp_path_factory.mktemp("submissions"), tmp_path_factory.mktemp("out")
     spy = SPY.format(tests=bundle / "tests", outside=folder)
     texts = {
@@ -121,6 +141,7 @@ def graded(isolated, bundle, tmp_path_factory):
         "gus": submission(bundle, "gus", {"def round_bits(": "while True:\n    pass\n\n\ndef round_bits("}),
         "hal": submission(bundle, "hal", {Q2: spy + Q2}),
         "ivy": submission(bundle, "ivy"),
+        "lea": notebook_of('STUDENT_ID = "lea"', FORGED, "1 + 1"),
     }
     notebook = nbformat.reads(texts["ivy"], as_version=4)
     notebook.cells.sort(key=lambda cell: "import numpy as np" in cell.source)  # the imports last of all
@@ -134,17 +155,77 @@ def graded(isolated, bundle, tmp_path_factory):
     (folder / "notes.txt").write_text("I could not do question 6.")
     for path in folder.rglob("*.*"):
         day = 1 if path.parent.name == "old" else 4 if "FINAL" in path.name else 2
-        os.utime(path, (time := datetime.datetime(2026, 12, day, 12).timestamp(), time))
-    arguments = {
+        os.utime(path, (moment := datetime.datetime(2026, 12, day, 12).timestamp(), moment))
+    return {
         "bundle": grade.Bundle(bundle),
         "folder": folder,
         "out": out,
-        "limits": sandbox.Limits(cell=25, total=300),
+        "limits": sandbox.Limits(cell=40, total=300),
         "roster": [*texts, "jan", "kim"],
         "deadline": datetime.datetime(2026, 12, 2, 12),
+        "jobs": 2,
+        "say": lambda line: None,
     }
-    grade.grade_folder(**arguments, say=lambda line: None)
-    return arguments
+
+
+@pytest.fixture(scope="module")
+def stopped(isolated, handed, tmp_path_factory):
+    """The command, stopped when something is graded: what it said, its results, and what is left of its processes."""
+    roster = tmp_path_factory.mktemp("roster") / "roster.csv"
+    roster.write_text("\n".join(["student", *handed["roster"]]))
+    command = [sys.executable, "-m", "vqlib.coursework.grade", handed["bundle"].folder, handed["folder"]]
+    command += ["--out", handed["out"], "--jobs", "2", "--cell", "40", "--total", "300", "--roster", roster]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [*command, "--deadline", "2026-12-02T12:00"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    folder = handed["out"] / "results"
+    while process.poll() is None and not list(folder.glob("*.json")):
+        time.sleep(0.1)
+    during = descendants(process.pid)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[0]
+    kept = {path: path.read_bytes() for path in folder.glob("*.json")}
+    return {"said": said, "kept": kept, "during": during, "left": wait_for_end(during)}
+
+
+def descendants(pid):
+    """Return the processes that a process started, and theirs."""
+    parents = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for above in found:
+        found += [child for child, parent in parents.items() if parent == above]
+    return found[1:]
+
+
+def wait_for_end(pids):
+    """Return which processes are still there after some seconds."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until and any(map(is_running, pids)):
+        time.sleep(0.1)
+    return [pid for pid in pids if is_running(pid)]
+
+
+def is_running(pid):
+    """Whether a process is there and not only waits to be forgotten."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def graded(stopped, handed):
+    """All of the folder graded for real, after the interruption."""
+    grade.grade_folder(**handed)
+    return handed
 
 
 def results(graded, student):
@@ -160,10 +241,19 @@ def test_ten_submissions_give_exactly_these_scores(graded):
     assert not results(graded, "ivy")["errors"]
 
 
+def test_an_interruption_loses_nothing_and_leaves_no_process(stopped, graded):
+    assert "Stopped. The same command goes on from here." in stopped["said"]
+    assert "Traceback" not in stopped["said"]
+    assert len(stopped["during"]) >= 3
+    assert not stopped["left"]
+    assert stopped["kept"]
+    assert {path: path.read_bytes() for path in stopped["kept"]} == stopped["kept"]
+
+
 def test_the_spy_saw_nothing_and_left_nothing(graded, bundle):
     assert not list(graded["folder"].rglob("mark"))
     reasons = [case["reason"] for case in results(graded, "hal")["questions"]["q2"]["cases"]]
-    assert reasons == ["margins stopped with AnswerError: ValueError: found False False"] * 3
+    assert reasons == ["margins stopped with ValueError: found False False"] * 3
 
 
 def test_each_file_is_accounted_for(graded):
@@ -178,11 +268,11 @@ def test_each_file_is_accounted_for(graded):
 
 def test_feedback_says_what_was_wrong_and_does_not_show_a_test(graded):
     pages = {path.stem: path.read_text() for path in (graded["out"] / "feedback").glob("*.html")}
-    assert set(pages) == {"ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ivy", "jan", "kim"}
+    assert set(pages) == {"ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ivy", "jan", "kim", "lea"}
     assert "squared before it is weighted" in pages["cyd"]
     assert "leaves over" in pages["dan"]
     assert "nats" in pages["eve"]
-    assert "stopped after 25 seconds" in pages["gus"]
+    assert "stopped after 40 seconds" in pages["gus"]
     assert "brought its process down" in pages["fay"]
     assert not [name for name, page in pages.items() if re.search(r"Error at line|def test_|expected = ", page)]
 
@@ -196,8 +286,8 @@ def test_page_for_grading_by_eye_holds_the_answer_and_its_figure(graded):
 
 def test_grading_again_runs_nothing_and_changes_nothing(graded, monkeypatch):
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in graded["out"].rglob("*.*")}
-    monkeypatch.setattr(sandbox, "start", lambda *_: pytest.fail("a notebook ran again"))
-    grade.grade_folder(**graded, say=lambda line: None)
+    monkeypatch.setattr(one, "keep", lambda *_: pytest.fail("a notebook ran again"))
+    grade.grade_folder(**graded)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in graded["out"].rglob("*.*")} == before
 
 
@@ -207,47 +297,100 @@ def test_marks_by_eye_are_merged_and_kept(graded):
     assert original.splitlines()[1].startswith("ada,q6,6,,,")
     path.write_text(original.replace("ada,q6,6,,,", "ada,q6,6,4.5,Say why.,"))
     try:
-        rows = {row["student"]: row for row in grade.grade_folder(**graded, say=lambda line: None)}
+        rows = {row["student"]: row for row in grade.grade_folder(**graded)}
         assert (rows["ada"]["q6"], rows["ada"]["total"], rows["bob"]["q6"]) == (4.5, 21.5, "")
         assert "Say why." in (graded["out"] / "feedback" / "ada.html").read_text()
         assert "ada,q6,6,4.5,Say why.," in path.read_text()
         path.write_text(re.sub(r"^ada.*$", "ada,q6,6,7,,x", original, flags=re.MULTILINE))
         with pytest.raises(grade.GradingError, match="0 to 6, not '7'"):
-            grade.grade_folder(**graded, say=lambda line: None)
+            grade.grade_folder(**graded)
         path.write_text(re.sub(r"^ada.*$", "ada,q6,6,5,,0123456789ab", original, flags=re.MULTILINE))
-        rows = {row["student"]: row for row in grade.grade_folder(**graded, say=lambda line: None)}
+        rows = {row["student"]: row for row in grade.grade_folder(**graded)}
         assert "q6 was marked on an earlier file" in rows["ada"]["notes"]
     finally:
         path.write_text(original)
-        grade.grade_folder(**graded, say=lambda line: None)
+        grade.grade_folder(**graded)
 
 
-def test_grading_goes_on_after_an_interruption(bundle, tmp_path, monkeypatch):
-    folder, graded, fake = tmp_path / "in", [], {"questions": {}, "errors": {}, "late": [], "notebook": {}}
+@pytest.fixture
+def pretend(monkeypatch):
+    """Grade without running anything: each answer gets one point. Return the students in the order of their grading."""
+    students = []
+
+    def run(function, tasks, jobs, seconds):
+        for student, arguments in tasks.items():
+            students.append(student)
+            path, page, key, cells, _, tests, *_ = arguments
+            cases = [{"passed": False, "hidden": True, "reason": "Why?"}]
+            questions = {test.stem: {"score": 1.0, "cases": cases} for test in tests}
+            kept = {"questions": questions, "errors": {}, "late": [], "notebook": report.executed(cells, {})}
+            tables.write(path, json.dumps({"key": key, **kept}))
+            tables.write(page, "by eye")
+            yield student, None, 1.0
+
+    monkeypatch.setattr(pool, "run", run)
+    return students
+
+
+def test_only_what_is_new_is_graded(bundle, tmp_path, pretend):
+    folder, out, assignment = tmp_path / "in", tmp_path / "out", grade.Bundle(bundle)
     folder.mkdir()
-    assignment = grade.Bundle(bundle)
-    fake["questions"] = {name: {"score": 1.0, "cases": []} for name in assignment.questions}
-    fake["notebook"] = nbformat.v4.new_notebook()
     for student in "abc":
         (folder / f"{student}.ipynb").write_text(submission(bundle, student, blank=True))
-
-    def pretend(file, *_):
-        if file.student == stop_at:
-            raise KeyboardInterrupt
-        graded.append(file.student)
-        return fake
-
-    monkeypatch.setattr(grade, "grade", pretend)
-    stop_at = "b"
-    with pytest.raises(KeyboardInterrupt):
-        grade.grade_folder(assignment, folder, tmp_path / "out", say=lambda line: None)
-    stop_at = None
-    rows = grade.grade_folder(assignment, folder, tmp_path / "out", say=lambda line: None)
-    assert graded == ["a", "b", "c"]
-    assert [row["student"] for row in rows] == ["a", "b", "c"]
+    grade.grade_folder(assignment, folder, out)
     (folder / "b.ipynb").write_text(submission(bundle, "b"))
-    grade.grade_folder(assignment, folder, tmp_path / "out", say=lambda line: None)
-    assert graded == ["a", "b", "c", "b"]
+    (out / "results" / "c.json").unlink()  # how an appeal is graded again
+    (out / "by-eye" / "a.html").unlink()
+    rows = grade.grade_folder(assignment, folder, out)
+    assert pretend == ["a", "b", "c", "b", "c"]
+    assert [(row["student"], row["total"]) for row in rows] == [("a", 5), ("b", 5), ("c", 5)]
+    assert "Question 6" in (out / "by-eye" / "a.html").read_text()
+    summary = (out / "summary.txt").read_text()
+    assert "q1: mean 1.00 of 4 (3 x 1)" in summary
+    assert "q1: nobody passed test 1, a hidden test" in summary
+    assert "3 answers are without a mark" in summary
+
+
+def test_marks_by_hand_stand_in_place_of_tests(bundle, tmp_path, pretend):
+    folder, out, assignment = tmp_path / "in", tmp_path / "out", grade.Bundle(bundle)
+    folder.mkdir()
+    (folder / "x.ipynb").write_text(notebook_of("STUDENT_ID = '=1+1'"))
+    grade.grade_folder(assignment, folder, out)
+    marks = out / "marks.csv"
+    assert "\n'=1+1,q6,6,,," in marks.read_text()  # no spreadsheet computes this
+    with marks.open("a") as file:
+        file.write("'=1+1,q1,,3.5,-2 was harsh,\npaper,q6,,4,,\n")
+    rows = {row["student"]: row for row in grade.grade_folder(assignment, folder, out)}
+    assert (rows["=1+1"]["q1"], rows["=1+1"]["total"]) == (3.5, 7.5)
+    assert "q1 has a mark in place of 1 by tests" in rows["=1+1"]["notes"]
+    assert (rows["paper"]["total"], rows["paper"]["notes"]) == (4, "nothing handed in")
+    assert "'=1+1,q1,4,3.5,'-2 was harsh," in marks.read_text()
+    assert "-2 was harsh" in (out / "feedback" / f"{file_name('=1+1')}.html").read_text()
+    before = marks.read_text()
+    grade.grade_folder(assignment, folder, out)
+    assert marks.read_text() == before
+    for line, words in (
+        ("paper,q6,,1,,", "two lines"),
+        ("paper,q66,,1,,", "no such question"),
+        ("x,q6,,6.5,,", "0 to 6"),
+    ):
+        marks.write_text(f"{before}{line}\n")
+        with pytest.raises(tables.GradingError, match=words):
+            grade.grade_folder(assignment, folder, out)
+    marks.write_text(before.replace(",", ";"))  # as spreadsheets save it in many countries
+    assert grade.grade_folder(assignment, folder, out) == list(rows.values())
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"name\nada\n", "there is no student"), (b"student\n\xe4\n", "CSV UTF-8"), (None, "cannot be read")],
+)
+def test_a_table_that_does_not_fit_is_named(tmp_path, data, words):
+    path = tmp_path / "table.csv"
+    if data:
+        path.write_bytes(data)
+    with pytest.raises(tables.GradingError, match=words):
+        tables.read_table(path, "student")
 
 
 def test_gradescope_archive_gives_the_reference_full_marks(bundle, tmp_path):
@@ -300,16 +443,81 @@ def test_the_newest_counts_and_damaged_files_are_named(tmp_path):
         archive.writestr("2.ipynb", "{}")
     files = handed_in.scan(tmp_path, "01-quantization")
     counting = handed_in.newest(files)
-    assert {student: file.name for student, file in counting.items()} == {"ada": "a.ipynb"}
+    found = {student: file.name for student, file in counting.items()}
+    assert found == {"ada": "a.ipynb", "binary": "binary.ipynb", "broken": "broken.zip", "two": "two.zip"}
     assert counting["ada"].notes == ["also handed in: c.ipynb", "also handed in: b.ipynb with the same content"]
     damaged = [file.name for file in files if any("not a notebook" in note for note in file.notes)]
     assert damaged == ["binary.ipynb", "broken.ipynb", "broken.zip", "two.zip"]
 
 
-@pytest.mark.parametrize("student", ["../../up", "a/b", "ada lovelace", "ä"])
+def bomb(path, inside, **how):
+    """Write a zip file that becomes large."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(inside, "w", **how) as file:
+        for _ in range(handed_in.LARGEST // 2**20 + 1):
+            file.write(bytes(2**20))
+
+
+def test_hostile_files_are_reported_and_stop_nothing(tmp_path, bundle, pretend):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    notebook = notebook_of("STUDENT_ID = 'ada'")
+    (folder / "ada.ipynb").write_text(notebook)
+    os.utime(folder / "ada.ipynb", (1e9, 1e9))
+    (folder / ".ipynb_checkpoints").mkdir()
+    (folder / ".ipynb_checkpoints" / "ada-checkpoint.ipynb").write_text(notebook.replace("'ada'", "'ada'  # older"))
+    bomb(folder / "bomb.zip", "a.ipynb")
+    with zipfile.ZipFile(folder / "locked.zip", "w") as archive:
+        archive.writestr("a.ipynb", notebook)
+    data = bytearray((folder / "locked.zip").read_bytes())
+    for place in (6, data.index(b"PK\x01\x02") + 8):
+        data[place] |= 1  # says that it is encrypted
+    (folder / "locked.zip").write_bytes(data)
+    bomb(folder / "torn.zip", "a.ipynb")
+    data = bytearray((folder / "torn.zip").read_bytes())
+    data[60:90] = bytes(30)
+    (folder / "torn.zip").write_bytes(data)
+    with zipfile.ZipFile(folder / "up.zip", "w") as archive:
+        archive.writestr("../../outside.ipynb", notebook_of("STUDENT_ID = 'up'"))
+    (folder / "deep.ipynb").write_text('{"cells": ' + "[" * 100_000)
+    (folder / "odd.ipynb").write_text('{"cells": [{"cell_type": ["code"], "source": 7}]}')
+    (folder / "many.ipynb").write_text(json.dumps({"cells": [{"cell_type": "code", "source": ""}] * 2001}))
+    (folder / "large.ipynb").write_text(" " * (handed_in.LARGEST + 1))
+    (folder / "link.ipynb").symlink_to("/etc/passwd")
+    os.mkfifo(folder / "pipe.ipynb")
+    (folder / "surrogate.ipynb").write_text(notebook.replace("'ada'", "'\\\\ud800'"))
+    (folder / "half.ipynb").write_text(notebook.replace("'ada'", "'\\ud800'"))
+    (folder / "long.ipynb").write_text(notebook_of(f"STUDENT_ID = {'x' * 300!r}"))
+    (folder / "lines.ipynb").write_text(notebook_of("STUDENT_ID = 'a\\nb'"))
+    pathlib.Path(os.fsdecode(os.fsencode(folder) + b"/\xff.ipynb")).write_text(notebook)
+    os.utime(os.fsencode(folder) + b"/\xff.ipynb", (1e8, 1e8))
+    rows = {row["student"]: row for row in grade.grade_folder(grade.Bundle(bundle), folder, tmp_path / "out")}
+    notes = {row["file"]: row["notes"] for row in tables.read_table(tmp_path / "out" / "files.csv", "file", "notes")}
+    assert len(notes) == 17
+    for name in ("bomb.zip", "locked.zip", "torn.zip", "up.zip", "deep", "odd", "many", "large", "link", "pipe"):
+        name = name if "." in name else f"{name}.ipynb"
+        assert "not a notebook that can be read" in notes[name], name
+        assert "not a notebook that can be read" in rows[name.split(".")[0]]["notes"]
+    assert "larger than 16 MB" in notes["bomb.zip"]
+    assert "hidden" in notes[".ipynb_checkpoints/ada-checkpoint.ipynb"]
+    assert rows["ada"]["file"] == "ada.ipynb"
+    assert rows["ada"]["notes"] == "also handed in: \N{REPLACEMENT CHARACTER}.ipynb with the same content"
+    assert pretend == ["ada", "lines", "long", "surrogate", "\N{REPLACEMENT CHARACTER}"]
+    assert not list(tmp_path.parent.rglob("outside.ipynb"))
+
+
+def test_names_are_compared_as_people_read_them(tmp_path):
+    write(tmp_path, unicodedata.normalize("NFD", "Jürgen Ω.ipynb"), "1")
+    write(tmp_path, "ada_bob.ipynb", "STUDENT_ID = 'bob'")
+    write(tmp_path, "anna.maria-1.ipynb", "1")
+    files = handed_in.scan(tmp_path, "01-quantization", ["jürgen ω", "ada", "bob", "anna", "anna.maria"])
+    assert {file.student for file in files} == {"jürgen ω", "bob", "anna.maria"}
+    assert [file.notes for file in files if file.student == "bob"] == [["the path names several students: ada, bob"]]
+
+
+@pytest.mark.parametrize("student", ["../../up", "a/b", "ada lovelace", "ä", "x" * 300, "=1+1"])
 def test_a_student_id_cannot_lead_out_of_the_folder(student):
-    assert re.fullmatch(r"[a-z0-9@._-]+-[0-9a-f]{6}", grade.file_name(student))
-    assert "/" not in grade.file_name(student)
+    assert re.fullmatch(r"[a-z0-9@._-]{1,80}-[0-9a-f]{6}", file_name(student))
+    assert file_name(student) != file_name(student + "x")
 
 
 VALUES = [
@@ -350,8 +558,14 @@ def test_tensors_and_bfloat16_arrive_as_arrays():
         np.testing.assert_array_equal(back.astype("float32"), np.asarray(tensor).astype("float32"))
 
 
+def framed(text):
+    """Return bytes with their length before them."""
+    return len(text).to_bytes(4, "big") + text
+
+
 @pytest.mark.parametrize(
-    "sent", [b"", b"12", b"abc\n{}", b"-5\n", b"99999999999\n{}", b"3\n{}x", b"2\n[]", b"1\n{", b"9999\n" + b"[" * 9999]
+    "sent",
+    [b"", b"12", b"\xff\xff\xff\xff{}", framed(b"{}x"), framed(b"[]"), framed(b"{}")[:-1], framed(b"[" * 9999)],
 )
 def test_what_is_no_message_is_the_end(sent):
     ours, theirs = socket.socketpair()
@@ -363,80 +577,297 @@ def test_what_is_no_message_is_the_end(sent):
         sender.join()
 
 
-def test_a_student_process_does_what_a_test_needs_and_no_more(isolated, tmp_path):
-    """One process for all of this, since starting TensorFlow takes seconds."""
-    outside = tmp_path / "outside.txt"
+def test_a_message_that_trickles_in_does_not_hold_the_grader():
+    ours, theirs = socket.socketpair()
+
+    def trickle():
+        with contextlib.suppress(OSError):
+            for byte in framed(b" " * 1000):
+                theirs.sendall(bytes([byte]))
+                time.sleep(0.05)
+
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    start = time.monotonic()
+    with pytest.raises(TimeoutError):
+        wire.receive(ours, start + 0.5)
+    assert time.monotonic() - start < 5
+    ours.close()
+    sender.join()
+    theirs.close()
+
+
+def test_too_large_a_message_is_refused_where_it_is_sent():
+    with pytest.raises(OverflowError, match="40 MB, and 32 MB may be"):
+        wire.encode({"value": "x" * 40 * 2**20})
+
+
+@pytest.mark.parametrize("dtype", ["O", "f4,f4", "M8[s]", "V8", "no type"])
+def test_only_arrays_of_numbers_and_text_are_unpacked(dtype):
+    with pytest.raises(TypeError):
+        wire.unpack({"kind": "array", "dtype": dtype, "shape": [1], "data": "AAAAAAAAAAA="}, pytest.fail)
+
+
+class Liar:
+    """Stands in for a sandbox whose process answers what it likes."""
+
+    answers = ()
+
+    def __init__(self, limits, isolated):
+        self.left = list(self.answers)
+
+    def ask(self, message, seconds):
+        """Return the next lie."""
+        return self.left.pop(0) if self.left else {}
+
+    def close(self):
+        """Do nothing."""
+
+
+LIES = [
+    {},
+    {"error": {"a": 1}, "message": [2]},
+    {"error": "NameError"},
+    {"outputs": 7},
+    {"outputs": [1, None, {"text/html": "<script>"}, {"image/png": 'x"><script>'}, {"image/png": 5}]},
+    {"outputs": [{"text/plain": {"a": "\ud800"}}], "error": "E", "message": "\ud800" * 10_000},
+    {"value": {"kind": "lent"}},
+    {"value": {"kind": "lent", "name": ["x"] * 999, "number": -1}},
+    {"value": {"kind": "dict", "items": [[{"kind": "list", "items": []}, 1]]}},
+    {"value": {"kind": "array", "dtype": "f8", "shape": [-1, -1], "data": "!"}},
+    {"value": 10**400},
+]
+
+
+@pytest.mark.parametrize("lie", LIES, ids=lambda lie: repr(lie)[:60])
+def test_whatever_a_process_answers_it_is_graded_and_shown(lie, bundle, monkeypatch):
+    monkeypatch.setattr(session, "Sandbox", type("Liar", (Liar,), {"answers": [lie] * 500}))
+    cells = [cell("1"), cell("2")]
+    kept = one.grade(cells, "ada", grade.Bundle(bundle).tests, PATIENCE, True)
+    assert [question["score"] for question in kept["questions"].values()] == [0] * 5
+    assert len(json.dumps(kept)) < 300_000
+    page = report.by_eye("ada", nbformat.from_dict(kept["notebook"]))
+    row = grade.score_row("ada", None, kept, grade.Bundle(bundle), {})
+    page += report.feedback(grade.Bundle(bundle), row, kept, {})
+    assert "<script" not in page
+    page.encode()
+
+
+def test_outputs_have_room_for_so_much_and_no_more(monkeypatch):
+    answer = {"outputs": [{"text/plain": "x" * 30_000}] * 2}
+    monkeypatch.setattr(session, "Sandbox", type("Liar", (Liar,), {"answers": [answer] * 3}))
+    monkeypatch.setattr(session, "OUTPUTS", 100_000)
+    outputs = Session([cell("1")] * 3, PATIENCE).outputs
+    assert [len(outputs[index]) for index in range(3)] == [2, 2, 1]
+    assert len(outputs[0][0]["text/plain"]) < 21_000
+    assert "not kept" in outputs[2][0]["text/plain"]
+
+
+def test_a_value_that_keeps_a_test_busy_costs_its_student_only(tmp_path, monkeypatch):
+    """A test that counts up to a student's number runs in the grader."""
+    source = "from otter.test_files import test_case\nOK_FORMAT = False\nname = 'q'\npoints = None\n"
+    for number, body in enumerate(("pass", "[None for _ in range(env['n'])]", "pass")):
+        source += f"@test_case(points=1, hidden=True)\ndef test_{number}(env):\n    {body}\n"
+    (tmp_path / "q.py").write_text(source)
+    monkeypatch.setattr(session, "Sandbox", type("Liar", (Liar,), {"answers": [{}, {"value": 10**15}]}))
+    monkeypatch.setattr(one, "GRACE", 1)
+    kept = one.grade([cell("1")], "ada", [tmp_path / "q.py"], sandbox.Limits(total=1), True)
+    cases = kept["questions"]["q"]["cases"]
+    assert [case["passed"] for case in cases] == [True, False, False]
+    assert "stopped after 2 seconds" in cases[1]["reason"]
+
+
+HOSTILE_PAGE = """<script>alert(1)</script> <img src="x" onerror="alert(2)"> [a](javascript:alert(3))
+<iframe src="https://example.org"></iframe> ![b](https://example.org/seen.png) <style>body {display: none}</style>"""
+
+
+def test_a_page_for_the_grader_runs_nothing_and_fetches_nothing():
+    cells = [nbformat.v4.new_markdown_cell(HOSTILE_PAGE), cell("'<script>alert(4)</script>'")]
+    outputs = {1: [{"text/plain": "<script>alert(5)</script>\x1b[31m<b>red</b>"}]}
+    page = report.by_eye("<script>alert(6)</script>", report.executed(cells, outputs))
+    assert not re.search(r"<(script|iframe|style>body)|<img[^>]+onerror|href=.javascript|<b>red", page)
+    assert "default-src 'none'; img-src data:" in page
+
+
+@pytest.fixture(scope="module")
+def student(isolated, tmp_path_factory):
+    """A session of many cells, good and hostile. One for several tests, since starting TensorFlow takes seconds."""
+    outside = tmp_path_factory.mktemp("outside") / "outside.txt"
     outside.write_text("secret")
-    cells = [
-        cell("y = later + 1"),
-        cell("later = 1"),
-        cell("import numpy as np, pathlib, socket, keras\n\ndef double(x):\n    return 2 * x"),
-        cell(
-            "class Box:\n    size = (2, 3)\n    def scale(self, x, by=1):\n        return by * np.array(x)\nbox = Box()"
-        ),
-        cell("while True:\n    try:\n        while True: pass\n    except Exception: pass"),
-        cell("raise SystemExit"),
-        cell(f"pathlib.Path({str(outside)!r}).read_text()"),
-        cell("socket.create_connection(('1.1.1.1', 80), timeout=5)"),
-        cell("pathlib.Path('/usr/x').write_text('')"),
-        cell("big = np.ones(2**33)"),
-        cell("open('full', 'wb').write(bytes(70 * 2**20))"),
-        cell("pathlib.Path('mine').write_text('a file of my own')"),
-        cell("print('said'); 6 * 7"),
-        cell("grader.check('q1')"),
-    ]
-    session = Session(cells, sandbox.Limits(cell=4, total=120))
-    try:
-        assert session.late == [0]
-        kinds = {index: message.split(":")[0] for index, message in session.errors.items()}
-        assert kinds == {
-            4: "TooSlow",
-            5: "SystemExit",
-            6: "FileNotFoundError",
-            7: "OSError",
-            8: "OSError",
-            9: "MemoryError",
-            10: "OSError",
-        }
-        assert session.outputs[12] == [{"text/plain": "said\nOut[0]: 42\n"}]
-        names = Names(session, STUDENT_ID="ada")
-        assert (names["y"], names["STUDENT_ID"], names.get("nothing"), names.get("nothing", 5)) == (2, "ada", None, 5)
-        np.testing.assert_array_equal(names["double"](np.ones(3)), 2 * np.ones(3))
-        assert names["box"].size == (2, 3)
-        np.testing.assert_array_equal(names["box"].scale([1, 2], by=3), [3, 6])
-        assert names["double"].__name__ == "double"
-        np.testing.assert_array_equal(probe("gradients", names["double"], np.ones(2, "float32"))[0], [2, 2])
-        with pytest.raises(AnswerError, match="TypeError"):
-            names["double"]({})
-        with pytest.raises(AnswerError, match="no attribute 'missing'"):
-            print(names["box"].missing)
-    finally:
-        session.close()
+    sources = {
+        "early": "y = later + 1",
+        "later": "later = 1",
+        "double": "import numpy as np, os, pathlib, socket, subprocess, sys, keras\n\ndef double(x):\n    return 2 * x",
+        "box": "class Box:\n    size = (2, 3)\n    def scale(self, x, by=1): return by * np.array(x)\nbox = Box()",
+        "mine": "pathlib.Path('mine').write_text('a file of my own')",
+        "endless": "while True:\n    try:\n        while True: pass\n    except Exception: pass",
+        "exit": "raise SystemExit",
+        "outside": f"pathlib.Path({str(outside)!r}).read_text()",
+        "network": "socket.create_connection(('1.1.1.1', 80), timeout=5)",
+        "system": "pathlib.Path('/usr/x').write_text('')",
+        "device": "pathlib.Path('/dev/x').write_text('')",
+        "memory": "big = np.ones(2**33)",
+        "file": "open('full', 'wb').write(bytes(70 * 2**20))",
+        "shared": "for n in range(6): pathlib.Path(f'/dev/shm/{n}').write_bytes(bytes(60 * 2**20))",
+        "folder": "for n in range(6): pathlib.Path(f'{n}').write_bytes(bytes(60 * 2**20))",
+        "namespace": "subprocess.run(['unshare', '-Um', 'true'], check=True)",
+        "long": "raise ValueError('x' * 10**6)",
+        "said": "print('said'); 6 * 7",
+        "shout": "print('x' * 10**6)",
+        "html": "from IPython.display import HTML\nHTML('<script>alert(1)</script>')",
+        "secrets": "print(open('/proc/1/environ').read(), os.environ)",
+        "first": "print(open('/proc/self/oom_score_adj').read())",
+        "behind": "left = subprocess.Popen(['sleep', '600'], start_new_session=True)",
+        "all": "class All:\n    shape, dtype = (2,), np.dtype(int)\n    def __eq__(self, other): return True\n"
+        "    def __array__(self, *_, **__): return np.array([self], object)\ndef everything(): return All()",
+        "huge": "def huge(): return np.zeros(2**23)",
+        "end": "def end():\n    os._exit(1)\ndef fine():\n    return 1",
+        "check": "grader.check('q1')  # mine\n",
+        "check and more": "def check_and_more(): pass\ntry:\n    grader.check('q1')\nexcept NameError: pass",
+    }
+    os.environ["VQLIB_SECRET"] = "a secret of the grader"
+    session = Session([cell(source) for source in sources.values()], sandbox.Limits(cell=4, total=200))
+    del os.environ["VQLIB_SECRET"]
+    session.places = {name: index for index, name in enumerate(sources)}
+    yield session
+    session.close()
     assert outside.read_text() == "secret"
 
 
-def test_a_call_that_brings_the_process_down_costs_only_itself(isolated):
-    cells = [cell("import os\ndef end():\n    os._exit(1)\ndef fine():\n    return 1")]
-    session = Session(cells, PATIENCE)
-    try:
-        with pytest.raises(AnswerError, match="brought its process down"):
-            Names(session)["end"]()
-        assert Names(session)["fine"]() == 1
-    finally:
-        session.close()
+def printed(session, name):
+    """Return the first text that a cell put out."""
+    return session.outputs[session.places[name]][0]["text/plain"]
 
 
-def test_without_bubblewrap_grading_refuses(bundle, tmp_path):
-    command = [sys.executable, "-m", "vqlib.coursework.grade", bundle, tmp_path, "--out", tmp_path / "out"]
-    environment = {**os.environ, "PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "bubblewrap" in done.stderr
-    assert "--unsafe" in done.stderr
+def test_a_cell_can_do_what_is_its_own_and_no_more(student):
+    names = {index: name for name, index in student.places.items()}
+    assert {names[index]: message.split(":")[0] for index, message in student.errors.items()} == {
+        "endless": "TooSlow",
+        "exit": "SystemExit",
+        "outside": "FileNotFoundError",
+        "network": "OSError",
+        "system": "OSError",
+        "device": "OSError",
+        "memory": "MemoryError",
+        "file": "OSError",
+        "shared": "OSError",
+        "folder": "OSError",
+        "namespace": "CalledProcessError",
+        "long": "ValueError",
+    }
+    assert student.late == [student.places["early"]]
+    assert student.places["check"] not in student.outputs
+    assert len(student.errors[student.places["long"]]) < 3000
+
+
+def test_what_a_cell_shows_is_kept_but_not_what_could_run(student):
+    assert printed(student, "said") == "said\nOut[0]: 42\n"
+    assert len(printed(student, "shout")) < 21_000
+    assert not [output for outputs in student.outputs.values() for output in outputs if "text/html" in output]
+    assert "a secret of the grader" not in printed(student, "secrets")
+    assert "PYTHONPATH" in printed(student, "secrets")
+    assert printed(student, "first").strip() == "1000"
+
+
+def test_a_test_sees_names_and_works_with_what_stays_there(student):
+    names = Names(student, STUDENT_ID="ada")
+    assert (names["y"], names["STUDENT_ID"], names.get("nothing"), names.get("nothing", 5)) == (2, "ada", None, 5)
+    assert ("y" in names, "STUDENT_ID" in names, "nothing" in names) == (True, True, False)
+    np.testing.assert_array_equal(names["double"](np.ones(3)), 2 * np.ones(3))
+    assert names["box"].size == (2, 3)
+    np.testing.assert_array_equal(names["box"].scale([1, 2], by=3), [3, 6])
+    assert names["double"].__name__ == "double"
+    assert callable(names["check_and_more"])
+    np.testing.assert_array_equal(probe("gradients", names["double"], np.ones(2, "float32"))[0], [2, 2])
+    expect(lambda box: box.size, (names["box"],), [2, 3])
+    with pytest.raises(AnswerError, match="TypeError"):
+        names["double"]({})
+    with pytest.raises(AnswerError, match="no attribute 'missing'"):
+        print(names["box"].missing)
+    with pytest.raises(AnswerError, match="too large to hand over"):
+        names["huge"]()
+    with pytest.raises(AssertionError, match="should be numbers"):
+        expect(names["everything"], (), [1, 2])
+
+
+def test_a_call_that_brings_the_process_down_costs_only_itself(student):
+    names, before = Names(student), descendants(student.sandbox.process.pid)
+    assert len(before) >= 3  # bubblewrap's, the worker, what it left behind
+    with pytest.raises(AssertionError, match="end stopped with brought its process down"):
+        expect(names["end"], (), 1)
+    assert names["fine"]() == 1
+    assert not wait_for_end(before)
+
+
+def test_without_bubblewrap_grading_refuses(bundle, tmp_path, monkeypatch, capsys):
+    (tmp_path / "in").mkdir()
+    command = ["grade", str(bundle), str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit, match=r"(?s)bubblewrap.*--unsafe"):
+        grade.main()
     assert not (tmp_path / "out").exists()
-    done = subprocess.run([*command, "--unsafe"], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "0 students" in done.stdout
+    monkeypatch.setattr(sys, "argv", [*command, "--unsafe"])
+    grade.main()
+    assert "0 students" in capsys.readouterr().out
+
+
+def test_code_without_a_sandbox_leaves_no_process_and_no_folder(tmp_path, monkeypatch):
+    """The process is another program here: what it starts, and its folder, must be gone in the end."""
+    script = tmp_path / "worker"
+    script.write_text(f"#!/bin/sh\nsleep 600 &\necho $! $$ > {tmp_path}/started\nexec sleep 600\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr(sandbox, "START", 1)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with pytest.raises(sandbox.SandboxError):
+        Session([cell("1")], PATIENCE, isolated=False)
+    assert not wait_for_end([int(pid) for pid in (tmp_path / "started").read_text().split()])
+    assert not list(tmp_path.glob("grading-*"))
+
+
+def test_nothing_to_be_graded_may_lie_where_students_code_reads(bundle, tmp_path):
+    with pytest.raises(sandbox.SandboxError, match="Move it"):
+        sandbox.refuse_to_show(tmp_path, sandbox.PACKAGE / "hidden")
+    sandbox.refuse_to_show(tmp_path, bundle)
+    with pytest.raises(sandbox.SandboxError, match="Move it"):
+        grade.grade_folder(grade.Bundle(bundle), tmp_path, pathlib.Path("/usr/grades"))
+
+
+def ends(tasks, jobs=2, seconds=60, function=time.sleep):
+    """Return what each task of a pool ended with."""
+    return {name: outcome for name, outcome, _ in pool.run(function, tasks, jobs, seconds)}
+
+
+def test_a_task_that_fails_crashes_or_hangs_stops_no_other():
+    assert ends({"a": (0,), "b": (0,), "c": (0,)}) == {"a": None, "b": None, "c": None}
+    assert isinstance(ends({"a": ("x",)}, function=int)["a"], ValueError)
+    assert isinstance(ends({"a": (1,)}, function=os._exit)["a"], ChildProcessError)
+    found = ends({"slow": (600,), "quick": (0,)}, seconds=3)
+    assert found["quick"] is None
+    assert isinstance(found["slow"], TimeoutError)
+
+
+def test_tasks_run_at_the_same_time_and_end_with_the_pool():
+    ended = pool.run(time.sleep, {"long": (600,), "short": (0,), "next": (0,), "last": (600,)}, 2, 900)
+    assert [next(ended)[0], next(ended)[0]] == ["short", "next"]
+    assert len(multiprocessing.active_children()) == 1
+    ended.close()
+    assert not multiprocessing.active_children()
+
+
+def test_jobs_suit_the_machine():
+    assert pool.default_jobs(10**9) == 1
+    assert 1 <= pool.default_jobs(1) <= os.cpu_count()
+
+
+def test_make_grade_passes_on_what_it_is_given():
+    given = {"SUBMISSIONS": "in", "OUT": "out", "ROSTER": "all.csv", "DEADLINE": "2026-12-01T23:59", "JOBS": "3"}
+    command = ["make", "--dry-run", "grade", *[f"{name}={value}" for name, value in given.items()]]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.replace("\\\n", "")
+    words = " in --out out --roster all.csv --deadline 2026-12-01T23:59 --jobs 3"
+    assert words in " ".join(said.split())
 
 
 def test_a_sandbox_that_does_not_start_is_not_the_students_fault(monkeypatch):

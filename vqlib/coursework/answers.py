@@ -8,7 +8,15 @@ import copy
 
 import numpy as np
 
-from vqlib.coursework import probes
+from vqlib.coursework import probes, wire
+
+
+class AnswerError(Exception):
+    """A student's code stopped with an error in its own process; it says with which."""
+
+    def __init__(self, answer):
+        parts = [answer[key] for key in ("error", "message") if answer.get(key)]
+        super().__init__(wire.words(": ".join(map(str, parts))))
 
 
 def call(function, *arguments):
@@ -24,6 +32,8 @@ def call(function, *arguments):
     name = getattr(function, "__name__", "Your function")
     try:
         answer = function(*copy.deepcopy(arguments))  # an answer may change its arguments in place
+    except AnswerError as error:
+        raise AssertionError(f"{name} stopped with {error}") from error
     except Exception as error:
         raise AssertionError(f"{name} stopped with {type(error).__name__}: {error}") from error
     if answer is None or answer is ...:
@@ -48,9 +58,9 @@ def compare(answer, expected, what="the answer", mistakes=None, tolerance=1e-5):
         raise AssertionError(f"There is no value yet for {what}. Fill in the blank and run its cell again.")
     try:
         answer = np.asarray(answer)
-    except ValueError:
+    except Exception:  # lists of different lengths, symbolic tensors: each library has its own
         answer = np.asarray(None)
-    if answer.dtype.kind not in "biufV":
+    if answer.dtype.kind not in "biufV" or answer.dtype.type is np.void:  # bfloat16 is of the kind V, too
         raise AssertionError(f"{_capital(what)} should be numbers, but it is {answer.dtype}.")
     for hint, wrong in (mistakes or {}).items():
         if _equal(answer, np.asarray(wrong), tolerance) and not _equal(answer, expected, tolerance):

@@ -6,11 +6,23 @@ import json
 import pathlib
 import re
 import sys
+import unicodedata
 
 import numpy as np
 
 SALT = "vqlib"  # a fork that changes it gives its students other numbers
 CHECKS = pathlib.Path(__file__).with_name("checks")
+
+
+def identity(student_id):
+    """Return a student id as it is compared: upper and lower case, and space around it, make no difference."""
+    return unicodedata.normalize("NFC", student_id).strip().lower()
+
+
+def file_name(student):
+    """Return a file name for a student: the id, and a hash behind it if the id holds what a name may not."""
+    plain = re.sub(r"[^a-z0-9@._-]", "-", student)[:80]
+    return plain if plain == student else f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:6]}"
 
 
 def rng(assignment, student_id, label):
@@ -21,9 +33,9 @@ def rng(assignment, student_id, label):
     assignment, label : str
         The name of the assignment, and of what the numbers are for, such as "q3".
     student_id : str
-        Upper and lower case, and space around it, make no difference.
+        See :func:`identity`.
     """
-    text = "/".join((SALT, assignment, student_id.strip().lower(), label))
+    text = "/".join((SALT, assignment, identity(student_id), label))
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
 
 
@@ -43,7 +55,7 @@ def describe(result):
 
 def reason(case):
     """Return why a check failed: what stands behind otter's headline, its place and its line of source."""
-    return case.message.split("\n", 3)[-1].removeprefix("AssertionError: ").strip()
+    return re.sub("^(AssertionError|AnswerError): ", "", case.message.split("\n", 3)[-1]).strip()
 
 
 def anonymous(notebook):
@@ -70,7 +82,7 @@ class Assignment:
         if not (CHECKS / name).is_dir():
             known = ", ".join(sorted(path.name for path in CHECKS.iterdir()))
             raise ValueError(f"There is no assignment {name!r}. There are: {known}.")
-        self.name, self.student_id = name, student_id.strip().lower()
+        self.name, self.student_id = name, identity(student_id)
 
     def rng(self, label):
         """Return this student's random generator for one purpose; see :func:`rng`."""
@@ -87,26 +99,27 @@ class Assignment:
 
     def submit(self):
         """Write the notebook, as it was saved last, to the file to hand in, and return the file's name."""
-        target = pathlib.Path(f"{self.name}_{re.sub(r'[^a-z0-9@._-]', '-', self.student_id)}.ipynb")
+        target = pathlib.Path(f"{self.name}_{file_name(self.student_id)}.ipynb")
         colab = sys.modules.get("google.colab")
         if colab:
             from google.colab import _message, files
 
             notebook = _message.blocking_request("get_ipynb", timeout_sec=60)["ipynb"]
         else:
-            notebook = self._saved(target)
+            notebook = self._saved()
         target.write_text(json.dumps(anonymous(notebook), indent=1))
         print(f"Hand in the file {target}.", "" if colab else "It holds the notebook as it was saved last.")
         if colab:
             files.download(str(target))
         return str(target)
 
-    def _saved(self, target):
-        """Return the notebook in this folder that is this assignment's, the one saved last if there are several."""
-        found = []
-        for path in pathlib.Path().glob("*.ipynb"):
-            if path != target and f'Assignment(\\"{self.name}\\"' in path.read_text(encoding="utf-8"):
-                found.append(path)
+    def _saved(self):
+        """Return the notebook in this folder that is this assignment's, the one saved last if there are several.
+
+        That may be the file to hand in, which a student has opened again to go on in it.
+        """
+        marker = f'Assignment(\\"{self.name}\\"'.encode()
+        found = [path for path in pathlib.Path().glob("*.ipynb") if marker in path.read_bytes()]
         if not found:
             raise FileNotFoundError(
                 f"No notebook of {self.name} in {pathlib.Path.cwd()}. Download it from the File menu instead."

@@ -5,11 +5,19 @@ import collections
 import dataclasses
 import datetime
 import hashlib
+import json
+import os
 import pathlib
 import re
 import zipfile
 
 import nbformat
+
+from vqlib.coursework import wire
+from vqlib.coursework.assignment import identity
+
+LARGEST = 2**24  # bytes of a notebook with its outputs
+CELLS = 2_000
 
 
 @dataclasses.dataclass
@@ -20,26 +28,22 @@ class File:
     ----------
     name : str, its path within the folder
     time : when it was last changed
-    text : the notebook's JSON, or None if there is no notebook in it
+    cells : the notebook's cells, nothing but their kinds and texts, or None if there is no notebook in it
     student : whose it is
     notes : what a grader should know, in words
     """
 
     name: str
     time: datetime.datetime
-    text: str | None = None
+    cells: list | None = None
     student: str = ""
     notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def sha256(self):
-        """A hash of the notebook."""
-        return hashlib.sha256((self.text or "").encode()).hexdigest()
-
-    @property
-    def cells(self):
-        """The notebook's cells."""
-        return nbformat.reads(self.text, as_version=4).cells
+        """A hash of the cells: a notebook that was only run again has the same."""
+        texts = [[cell.cell_type, cell.source] for cell in self.cells]
+        return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
 def scan(folder, assignment, roster=(), deadline=None):
@@ -48,16 +52,16 @@ def scan(folder, assignment, roster=(), deadline=None):
     The student is the one id of the roster that stands in the file's path; else the one in the notebook; else the
     file's name without its ending.
     """
-    folder = pathlib.Path(folder)
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    files = []
-    for path in paths:
-        time = datetime.datetime.fromtimestamp(path.stat().st_mtime).replace(microsecond=0)
-        file = File(str(path.relative_to(folder)), time)
+    folder, files = pathlib.Path(folder), []
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        time = datetime.datetime.fromtimestamp(path.lstat().st_mtime).replace(microsecond=0)
+        file = File(os.fsencode(path.relative_to(folder)).decode(errors="replace"), time)
         try:
-            file.text = _read(path)
-        except (OSError, ValueError, zipfile.BadZipFile, nbformat.ValidationError) as error:
-            file.notes.append(f"not a notebook that can be read: {str(error).splitlines()[0]}")
+            file.cells = _read(path, file.name)
+        except Exception as error:  # nobody has checked what the file is; it is reported, and no other one suffers
+            file.notes.append(f"not a notebook that can be read: {wire.words(_line(error), 200)}")
         _recognise(file, assignment, roster)
         if deadline and time > deadline:
             file.notes.append(f"late: {time}")
@@ -66,15 +70,21 @@ def scan(folder, assignment, roster=(), deadline=None):
 
 
 def newest(files):
-    """Return, by student, the file that counts; the others are noted with it and with themselves."""
+    """Return, by student, the file that counts; the others are noted with it and with themselves.
+
+    A student whose only notebook cannot be read has that one.
+    """
     groups = collections.defaultdict(list)
     for file in files:
-        if file.text is not None:
+        if file.cells is not None or (file.name.endswith((".ipynb", ".zip")) and not _hidden(file.name)):
             groups[file.student].append(file)
     counting = {}
     for student, group in sorted(groups.items()):
-        *older, last = sorted(group, key=lambda file: (file.time, file.name))
-        for file in older:
+        *others, last = sorted(group, key=lambda file: (file.cells is not None, file.time, file.name))
+        for file in others:
+            if file.cells is None:
+                last.notes.append(f"also handed in: {file.name}, which cannot be read")
+                continue
             same = " with the same content" if file.sha256 == last.sha256 else ""
             file.notes.append(f"not graded: {last.name} is newer")
             last.notes.append(f"also handed in: {file.name}{same}")
@@ -82,29 +92,60 @@ def newest(files):
     return counting
 
 
-def _read(path):
-    """Return the text of a notebook, which may be the one notebook of a zip file."""
-    if path.suffix == ".zip":
+def _line(error):
+    return " ".join(f"{type(error).__name__}: {error}".splitlines())
+
+
+def _hidden(name):
+    """Whether a path is what programs leave behind: copies of Jupyter's, notes of macOS."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in pathlib.PurePosixPath(name).parts)
+
+
+def _read(path, name):
+    """Return the cells of a notebook, which may be the one notebook of a zip file."""
+    if path.is_symlink() or not path.is_file():
+        raise ValueError("a link, or no file")
+    if _hidden(name):
+        raise ValueError("a hidden file, left by a program")
+    if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".ipynb") and "__MACOSX" not in name]
+            names = [inside for inside in archive.namelist() if inside.endswith(".ipynb") and not _hidden(inside)]
             if len(names) != 1:
                 raise ValueError(f"{len(names)} notebooks in the zip file")
-            text = archive.read(names[0]).decode()
-    else:
-        text = path.read_text(encoding="utf-8")
-    nbformat.reads(text, as_version=4)
-    return text
+            with archive.open(names[0]) as file:
+                return _cells(file.read(LARGEST + 1))
+    with path.open("rb") as file:
+        return _cells(file.read(LARGEST + 1))
+
+
+def _cells(data):
+    """Return the cells of a notebook that comes as bytes."""
+    if len(data) > LARGEST:
+        raise ValueError(f"larger than {LARGEST >> 20} MB")
+    found = json.loads(data.decode("utf-8-sig"))["cells"]
+    if len(found) > CELLS:
+        raise ValueError(f"more than {CELLS} cells")
+    make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
+    return [
+        make.get(cell["cell_type"], nbformat.v4.new_raw_cell)(
+            wire.words("".join(cell["source"]), LARGEST), id=f"cell-{number}"
+        )
+        for number, cell in enumerate(found)
+    ]
 
 
 def _recognise(file, assignment, roster):
     """Say whose file it is, and note what does not fit."""
-    code = [] if file.text is None else [cell.source for cell in file.cells if cell.cell_type == "code"]
-    claimed = _claimed(code)
-    words = re.split(r"[^a-z0-9]+", file.name.lower())
-    in_path = [student for student in roster if _within(re.split(r"[^a-z0-9]+", student), words)]
-    file.student = in_path[0] if len(in_path) == 1 else claimed or pathlib.Path(file.name).stem.strip().lower()
-    if file.text is None:
+    code = [cell.source for cell in file.cells or () if cell.cell_type == "code"]
+    claimed, words = _claimed(code), _words(file.name)
+    found = [student for student in roster if _within(_words(student), words)]
+    in_path = [one for one in found if not any(one != other and _within(_words(one), _words(other)) for other in found)]
+    stem = wire.words(identity(pathlib.PurePosixPath(file.name).stem))
+    file.student = in_path[0] if len(in_path) == 1 else claimed or stem
+    if file.cells is None:
         return
+    if len(in_path) > 1:
+        file.notes.append(f"the path names several students: {', '.join(in_path)}")
     if not claimed:
         file.notes.append("the notebook has no student id")
     elif claimed != file.student:
@@ -113,12 +154,16 @@ def _recognise(file, assignment, roster):
         file.notes.append("not on the roster")
     names = {match for source in code for match in re.findall(r'\bAssignment\(\s*["\']([^"\']+)["\']', source)}
     if names and assignment not in names:
-        file.notes.append(f"this is the assignment {', '.join(sorted(names))}")
+        file.notes.append(wire.words(f"this is the assignment {', '.join(sorted(names))}", 200))
+
+
+def _words(text):
+    return re.findall(r"[^\W_]+", identity(text))
 
 
 def _within(part, words):
     """Whether some words follow each other in others."""
-    return any(words[start : start + len(part)] == part for start in range(len(words)))
+    return bool(part) and any(words[start : start + len(part)] == part for start in range(len(words)))
 
 
 def _claimed(code):
@@ -127,7 +172,9 @@ def _claimed(code):
         match = re.search(r"^STUDENT_ID\s*=\s*([\"'].*?[\"'])\s*(?:#.*)?$", source, flags=re.MULTILINE)
         if match:
             try:
-                return str(ast.literal_eval(match[1])).strip().lower()
-            except (SyntaxError, ValueError):
+                claimed = identity(ast.literal_eval(match[1]))
+            except (SyntaxError, ValueError, AttributeError, TypeError):
                 continue
+            if claimed.isprintable() and len(claimed) <= 100:
+                return claimed
     return ""

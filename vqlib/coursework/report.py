@@ -9,6 +9,7 @@ PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
@@ -25,26 +26,11 @@ ul {{ margin: 0.3rem 0; }}
 """
 
 
-class Lines:
-    """Collects what a writer writes."""
-
-    def __init__(self):
-        self.text = ""
-
-    def write(self, text):
-        """Add text."""
-        self.text += text
-
-
-def executed(notebook, outputs):
-    """Return a notebook with the outputs of its run here in place of those that it came with."""
-    notebook = copy.deepcopy(notebook)
-    for index, cell in enumerate(notebook.cells):
-        if cell.cell_type == "code":
-            cell.execution_count = None
-            shown = [data for data in outputs.get(index, []) if data]
-            cell.outputs = [nbformat.v4.new_output("display_data", data=data) for data in shown]
-        cell.pop("attachments", None)
+def executed(cells, outputs):
+    """Return a notebook with these cells, and the outputs of their run here."""
+    notebook = nbformat.v4.new_notebook(cells=copy.deepcopy(cells))
+    for index, found in outputs.items():
+        notebook.cells[index].outputs = [nbformat.v4.new_output("display_data", data=data) for data in found]
     return notebook
 
 
@@ -65,20 +51,42 @@ def feedback(bundle, row, result, marks):
     escape, parts = html.escape, [f"<p>{row['total']} of {row['possible']} points.</p>"]
     if row["notes"]:
         parts.append(f"<p>{escape(row['notes'])}.</p>")
-    for name, question in bundle.questions.items() if result else ():
+    for name, question in bundle.questions.items():
         score = "not marked yet" if row[name] == "" else f"{row[name]} of {question['points']}"
         parts.append(f"<h2>{escape(name)}: {score}</h2>")
-        if question["manual"]:
-            comment = marks[row["student"], name]["comment"].strip()
-            parts.append(f"<p>{escape(comment)}</p>" if comment else "")
-            continue
+        comment = marks.get((row["student"], name), {}).get("comment")
+        parts.append(f"<p>{escape(comment)}</p>" if comment else "")
         items = []
-        for case in result["questions"][name]["cases"]:
+        for case in result["questions"][name]["cases"] if result and not question["manual"] else ():
             kind = "check on other data" if case["hidden"] else "check"
             items.append(f"A {kind} passed." if case["passed"] else f"A {kind} failed. {escape(case['reason'])}")
-        parts.append("<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>")
+        parts.append(bullets(items))
     if result and result["errors"]:
         parts.append("<h2>Cells that stopped with an error</h2>")
-        items = [f"<li>Cell {int(index) + 1}: {escape(error)}</li>" for index, error in result["errors"].items()]
-        parts.append("<ul>" + "".join(items) + "</ul>")
+        parts.append(bullets(f"Cell {int(index) + 1}: {escape(error)}" for index, error in result["errors"].items()))
     return PAGE.format(title=escape(f"{bundle.name}: {row['student']}"), body="\n".join(parts))
+
+
+def bullets(items):
+    """Return a list in HTML."""
+    return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
+
+
+def summary(bundle, rows, results):
+    """Return how each question went, in words: the scores that were given, and the tests that nobody passed."""
+    lines = [f"{bundle.name}: {len(rows)} students"]
+    for name, question in bundle.questions.items():
+        scores = [row[name] for row in rows if row["file"] and row[name] != ""]
+        counts = ", ".join(f"{scores.count(score)} x {score}" for score in sorted(set(scores)))
+        mean = f"mean {sum(scores) / len(scores):.2f}" if scores else "no score"
+        lines.append(f"{name}: {mean} of {question['points']}" + f" ({counts})" * bool(counts))
+    graded = [result["questions"] for result in results.values() if result]
+    for name in graded[0] if graded else ():
+        for number, cases in enumerate(zip(*(result[name]["cases"] for result in graded), strict=True), 1):
+            if not any(case["passed"] for case in cases):
+                kind = "hidden test" if cases[0]["hidden"] else "public check"
+                lines.append(f"{name}: nobody passed test {number}, a {kind}. Is it right, and was it taught?")
+    unmarked = sum(row[name] == "" for row in rows for name in bundle.questions)
+    if unmarked:
+        lines.append(f"{unmarked} answers are without a mark: write it into marks.csv and run the same command again.")
+    return "\n".join(lines) + "\n"

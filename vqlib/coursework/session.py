@@ -1,28 +1,44 @@
 """A student's notebook, run in a process of its own; its names, as a test sees them."""
 
+import json
+import math
+import re
 import time
 
-from vqlib.coursework import sandbox, wire
+from vqlib.coursework import wire
+from vqlib.coursework.answers import AnswerError
+from vqlib.coursework.sandbox import Sandbox
 
 RESTARTS = 3  # after a cell or call that brought the process down
 GRACE = 15  # seconds beyond a limit, for a process that is busy, before it is ended
-
-
-class AnswerError(Exception):
-    """A student's code stopped with an error in its own process."""
+OUTPUTS = 2**25  # bytes kept of all outputs together
 
 
 def run_order(cells):
-    """Return which cells to run: all code but checks and the last word, which need nothing here."""
+    """Return which cells to run: all code, but cells that only check or hand in, which need nothing here."""
     return [
         index
         for index, cell in enumerate(cells)
-        if cell.cell_type == "code" and cell.source.strip() and not cell.source.lstrip().startswith("grader.")
+        if cell.cell_type == "code"
+        and not all(re.match(r"\s*(#|$|grader\.(check|submit)\()", line) for line in cell.source.splitlines())
     ]
 
 
+def shown(outputs):
+    """Return what is kept of a cell's outputs: text, cut to a length, and PNG pictures."""
+    kept = []
+    for output in outputs if isinstance(outputs, list) else ():
+        text, picture = (output.get(kind) if isinstance(output, dict) else None for kind in wire.SHOWN)
+        data = {"text/plain": wire.words(text, wire.PRINTED)} if text else {}
+        if isinstance(picture, str) and re.fullmatch(r"[A-Za-z0-9+/=\s]+", picture):
+            data["image/png"] = picture
+        if data:
+            kept.append(data)
+    return kept
+
+
 class Session:
-    """Runs the code cells of a notebook from top to bottom; those that fail, once more after the others.
+    """Runs the code cells of a notebook from top to bottom; those that miss a name, once more after the others.
 
     So cells that were moved behind the one that needs them still count. A cell that brings the process down is left
     out, and the others run again.
@@ -37,17 +53,21 @@ class Session:
     def __init__(self, cells, limits, isolated=True):
         self.cells, self.limits, self.isolated = cells, limits, isolated
         self.deadline = time.monotonic() + limits.total
-        self.process = self.connection = None
-        self.outputs, self.errors, self.late, self.skipped, self.starts = {}, {}, [], {}, 0
+        self.sandbox, self.starts, self.skipped = None, 0, {}
+        self.outputs, self.errors, self.late = {}, {}, []
         self.run()
+
+    def left(self):
+        """Return how many seconds are left of the time for all."""
+        return self.deadline - time.monotonic()
 
     def run(self):
         """Run the notebook in a new process, as often as it takes to leave out what brings it down."""
-        while self.starts <= RESTARTS:
+        while self.starts <= RESTARTS and self.left() > 0:
             self.close()
             self.starts += 1
-            self.process, self.connection = sandbox.start(self.limits, self.isolated)
-            self.outputs, self.errors, self.late = {}, dict(self.skipped), []
+            self.sandbox = Sandbox(self.limits, self.isolated)
+            self.outputs, self.errors, self.late, self.room = {}, dict(self.skipped), [], OUTPUTS
             if self._run_cells():
                 return
 
@@ -60,17 +80,21 @@ class Session:
                 try:
                     answer = self.ask({"do": "run", "source": self.cells[index].source})
                 except EOFError as error:
-                    self.skipped[index] = str(error)
+                    self.skipped[index] = self.errors[index] = str(error)
                     return False
-                self.outputs[index] = answer.get("outputs", [])
+                self._keep(index, shown(answer.get("outputs")))
                 if answer.get("error"):
-                    self.errors[index] = f"{answer['error']}: {answer['message']}"
+                    self.errors[index] = str(AnswerError(answer))
                     if answer["error"] == "NameError":
                         waiting.append(index)
-                elif index in self.errors:
-                    del self.errors[index]
+                elif self.errors.pop(index, None):
                     self.late.append(index)
         return True
+
+    def _keep(self, index, outputs):
+        self.room -= len(json.dumps(outputs))
+        dropped = [{"text/plain": "(not kept: the outputs of this notebook are too large)"}]
+        self.outputs[index] = outputs if self.room > 0 else dropped
 
     def ask(self, message):
         """Send a message to the process and return its answer.
@@ -80,20 +104,17 @@ class Session:
         EOFError
             If the process ended, or had to be ended. It says why.
         """
-        if self.process is None:
+        if self.sandbox is None:
             raise EOFError("the process had ended before")
-        left = self.deadline - time.monotonic()
-        limit = min(self.limits.cell, left)
+        limit = min(self.limits.cell, self.left())
         if limit <= 0:
             self.close()
-            raise EOFError(f"ended: all of it took longer than {wire.seconds(self.limits.total)}")
-        self.connection.settimeout(limit + GRACE)
+            raise EOFError(f"ended: all of it took longer than {math.ceil(self.limits.total)} seconds")
         try:
-            wire.send(self.connection, {**message, "seconds": limit})
-            return wire.receive(self.connection)
+            return self.sandbox.ask({**message, "seconds": limit}, limit + GRACE)
         except TimeoutError as error:
             self.close()
-            raise EOFError(f"ended after {wire.seconds(limit)}, because it could not be interrupted") from error
+            raise EOFError(f"ended after {math.ceil(limit)} seconds, because it could not be interrupted") from error
         except (EOFError, OSError) as error:
             self.close()
             raise EOFError("brought its process down; was there enough memory?") from error
@@ -103,46 +124,44 @@ class Session:
         try:
             answer = self.ask(message)
         except EOFError as error:
-            if self.starts <= RESTARTS and time.monotonic() < self.deadline:
-                self.run()  # for the tests that follow
-            raise AnswerError(str(error)) from error
+            self.run()  # for the tests that follow
+            raise AnswerError({"message": str(error)}) from error
         if answer.get("error"):
-            raise AnswerError(f"{answer['error']}: {answer['message']}")
+            raise AnswerError(answer)
         return wire.unpack(answer["value"], lambda lent: Remote(self, lent))
 
     def close(self):
         """End the process, if there is one."""
-        if self.process is not None:
-            self.connection.close()
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        if self.sandbox is not None:
+            self.sandbox.close()
+            self.sandbox = None
 
 
-class Names(dict):
+class Names:
     """The names of a notebook, asked for when a test wants them; those given here stand in front."""
 
     def __init__(self, session, **ours):
-        super().__init__(ours)
-        self.session = session
+        self.session, self.ours = session, ours
 
     def get(self, name, default=None):
         """Return what the notebook calls `name`."""
-        if name in self:
-            return super().get(name)
-        value = self.session.value({"do": "get", "name": name})
+        value = self.ours[name] if name in self.ours else self.session.value({"do": "get", "name": name})
         return default if value is None else value
 
-    def __missing__(self, name):
+    def __getitem__(self, name):
         """Return what the notebook calls `name`, or None."""
         return self.get(name)
+
+    def __contains__(self, name):
+        """Whether the notebook has a value of that name."""
+        return self.get(name) is not None
 
 
 class Remote:
     """Stands for an object in the student's process: it is called, and has attributes and items, like that one."""
 
     def __init__(self, session, lent):
-        self._session, self._lent, self.__name__ = session, lent, lent["name"]
+        self._session, self._lent, self.__name__ = session, lent, wire.words(lent["name"], 80)
 
     def _pack(self, value):
         return wire.pack(value, lambda other: other._lent)
@@ -161,6 +180,10 @@ class Remote:
     def __getitem__(self, key):
         """Return its item."""
         return self._session.value({"do": "item", "of": self._lent, "key": self._pack(key)})
+
+    def __deepcopy__(self, memo):
+        """Return itself: the object is there, and stays there."""
+        return self
 
     def _vqlib_probe(self, name, arguments):
         return self._session.value({"do": "probe", "name": name, "arguments": self._pack(list(arguments))})

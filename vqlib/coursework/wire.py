@@ -1,18 +1,23 @@
 """Messages between the grader and the process that runs a student's code.
 
-A message is JSON: its length on a line, then the text. Numbers, strings, arrays, and lists, tuples and dicts of them
-travel by value. Everything else stays where it is, and a number is sent for it. Nothing is unpickled, so that what a
-student's process sends cannot run here.
+A message is JSON behind its length in four bytes. Numbers, strings, arrays, and lists, tuples and dicts of them travel
+by value. Everything else stays where it is, and a number is sent for it. Nothing is unpickled, so that what a student's
+process sends cannot run here. A student's code can find the socket and send what it likes: the grader takes each
+message as an answer of that student's functions, and believes nothing about its form.
 """
 
 import base64
 import json
-import math
+import re
+import time
 
 import ml_dtypes  # noqa: F401, teaches NumPy the name bfloat16
 import numpy as np
 
-LONGEST = 2**28  # bytes
+LONGEST = 2**25  # bytes of a message: 32 MB of text may become some hundred MB of lists here
+SAID = 2_000  # characters kept of an error
+PRINTED = 20_000  # characters kept of one output
+SHOWN = ("text/plain", "image/png")  # of a cell's outputs; the others could run in the browser of who reads them
 
 
 def pack(value, lend):
@@ -30,7 +35,7 @@ def pack(value, lend):
             array = np.asarray(value)
         except Exception:  # a symbolic tensor has no value; which exception says so is up to the library
             return lend(value)
-        if array.dtype.kind in "biufUV" and array.dtype.names is None:
+        if _travels(array.dtype):
             data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
             return {"kind": "array", "dtype": _name(array.dtype), "shape": array.shape, "data": data}
     return lend(value)
@@ -49,9 +54,16 @@ def unpack(packed, find):
     if kind == "dict":
         return {unpack(key, find): unpack(item, find) for key, item in packed["items"]}
     if kind == "array":
-        array = np.frombuffer(base64.b64decode(packed["data"]), np.dtype(packed["dtype"]))
-        return array.reshape(packed["shape"]).copy()
+        dtype = np.dtype(packed["dtype"])
+        if not _travels(dtype):
+            raise TypeError(f"no array of {dtype} is sent")
+        return np.frombuffer(base64.b64decode(packed["data"]), dtype).reshape(packed["shape"]).copy()
     return find(packed)
+
+
+def _travels(dtype):
+    """Whether an array is numbers or text; short numbers such as bfloat16 call themselves void."""
+    return dtype.kind in "biufU" or (dtype.kind == "V" and dtype.type is not np.void)
 
 
 def _name(dtype):
@@ -59,32 +71,45 @@ def _name(dtype):
     return dtype.name if dtype.kind == "V" else dtype.str
 
 
-def send(connection, message):
-    """Send a message over a socket."""
+def words(value, longest=SAID):
+    """Return what should be text as text that any file can hold, cut where it becomes too long."""
+    text = value if isinstance(value, str) else repr(value)
+    text = re.sub("[\ud800-\udfff\0]", "\N{REPLACEMENT CHARACTER}", text[: longest + 1])
+    return text if len(text) <= longest else text[:longest] + " ... (cut here)"
+
+
+def encode(message):
+    """Return a message as bytes.
+
+    Raises
+    ------
+    OverflowError
+        If it is too long.
+    """
     text = json.dumps(message).encode()
-    connection.sendall(b"%d\n" % len(text) + text)
+    if len(text) > LONGEST:
+        raise OverflowError(f"too large to hand over: {len(text) / 2**20:.0f} MB, and {LONGEST >> 20} MB may be")
+    return len(text).to_bytes(4, "big") + text
 
 
-def receive(connection):
+def receive(connection, until=None):
     """Return the next message of a socket.
+
+    Parameters
+    ----------
+    until : float, optional
+        A time by ``time.monotonic()``: all of the message must be there by then, however it trickles in.
 
     Raises
     ------
     EOFError
         If the other side is gone, or sends what is no message.
     TimeoutError
-        If the socket has a time limit, and nothing came within it.
     """
-    head = b""
-    while not head.endswith(b"\n"):
-        head += _some(connection, 1)
-        if len(head) > 12:
-            raise EOFError("not a message")
-    if not head.strip().isdigit() or int(head) > LONGEST:
+    length = int.from_bytes(_exactly(4, connection, until), "big")
+    if length > LONGEST:
         raise EOFError("not a message")
-    text = bytearray()
-    while len(text) < int(head):
-        text += _some(connection, min(2**20, int(head) - len(text)))
+    text = _exactly(length, connection, until)
     try:
         message = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -94,13 +119,16 @@ def receive(connection):
     return message
 
 
-def _some(connection, count):
-    data = connection.recv(count)
-    if not data:
-        raise EOFError("the other side is gone")
-    return data
-
-
-def seconds(limit):
-    """Return a time limit in words."""
-    return f"{math.ceil(limit)} seconds"
+def _exactly(count, connection, until):
+    data = bytearray()
+    while len(data) < count:
+        if until is not None:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            connection.settimeout(left)
+        part = connection.recv(min(2**20, count - len(data)))
+        if not part:
+            raise EOFError("the other side is gone")
+        data += part
+    return bytes(data)

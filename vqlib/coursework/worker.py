@@ -1,18 +1,18 @@
 """The process in which a student's code runs: it does what the grader asks, cell by cell and call by call.
 
 It knows the notebook and the public checks, and nothing else. See :mod:`vqlib.coursework.sandbox` for what it may do.
+A student's code can change all that is in it, this module too. So nothing here protects the grader.
 """
 
 import argparse
 import contextlib
+import math
 import pathlib
 import resource
 import signal
 import socket
 
 from vqlib.coursework import probes, wire
-
-SHOWN = ("text/plain", "image/png")  # of a cell's outputs; the others could run in the browser of who reads them
 
 
 class TooSlow(BaseException):
@@ -24,7 +24,7 @@ def at_most(limit):
     """Interrupt what takes longer than `limit` seconds, and once more every 5 seconds where that was caught."""
 
     def stop(*_):
-        raise TooSlow(f"stopped after {wire.seconds(limit)}")
+        raise TooSlow(f"stopped after {math.ceil(limit)} seconds")
 
     signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, limit, 5)
@@ -32,6 +32,11 @@ def at_most(limit):
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def told(error):
+    """Return an exception as data."""
+    return {"error": type(error).__name__, "message": wire.words(str(error))}
 
 
 class Worker:
@@ -69,12 +74,11 @@ class Worker:
 
         with capture_output() as captured:
             result = self.shell.run_cell(source, store_history=False)
-        outputs = [{"text/plain": captured.stdout + captured.stderr}] if captured.stdout or captured.stderr else []
+        outputs = [{"text/plain": wire.words(captured.stdout + captured.stderr, wire.PRINTED)}]
         for output in captured.outputs:
-            outputs.append({kind: output.data[kind] for kind in SHOWN if isinstance(output.data.get(kind), str)})
+            outputs.append({kind: output.data[kind] for kind in wire.SHOWN if kind in output.data})
         error = result.error_before_exec or result.error_in_exec
-        kind = {"error": type(error).__name__, "message": str(error)} if error else {"error": None, "message": ""}
-        return {"outputs": outputs, **kind}
+        return {"outputs": outputs, **(told(error) if error else {})}
 
     def do(self, message):
         """Return the answer to a message."""
@@ -94,7 +98,7 @@ class Worker:
 
     def serve(self):
         """Say that it is there, then answer until the grader is gone."""
-        wire.send(self.connection, {"value": "ready"})
+        self.connection.sendall(wire.encode({"value": "ready"}))
         while True:
             try:
                 message = wire.receive(self.connection)
@@ -102,10 +106,10 @@ class Worker:
                 return
             try:
                 with at_most(message["seconds"]):
-                    answer = self.do(message)
+                    answer = wire.encode(self.do(message))
             except (Exception, TooSlow, SystemExit, KeyboardInterrupt) as error:
-                answer = {"error": type(error).__name__, "message": str(error)}
-            wire.send(self.connection, answer)
+                answer = wire.encode(told(error))
+            self.connection.sendall(answer)
 
 
 def main():
@@ -122,6 +126,9 @@ def main():
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
+    first_to_go = pathlib.Path("/proc/self/oom_score_adj")
+    if first_to_go.exists():
+        first_to_go.write_text("1000")  # where memory runs out, Linux ends this process and not the grader
     pathlib.Path("tmp").mkdir(exist_ok=True)
     with socket.socket(fileno=arguments.socket) as connection:
         Worker(connection).serve()

@@ -1,0 +1,67 @@
+"""Grade one notebook, in a process of its own."""
+
+import json
+import resource
+
+import nbformat
+from otter.nbmeta_config import NBMetadataConfig
+from otter.test_files import create_test_file
+
+from vqlib.coursework import report
+from vqlib.coursework.assignment import reason
+from vqlib.coursework.session import GRACE, Names, Session
+from vqlib.coursework.tables import write
+from vqlib.coursework.worker import TooSlow, at_most
+
+
+def grade(cells, student, tests, limits, isolated):
+    """Run a notebook and its tests; return what is kept of it, as JSON can hold it."""
+    session = Session(cells, limits, isolated)
+    try:
+        names = Names(session, STUDENT_ID=student)
+        questions = dict(examine(path, names, session.left) for path in tests)
+    finally:
+        session.close()
+    return {
+        "questions": questions,
+        "errors": {str(index): message for index, message in sorted(session.errors.items())},
+        "late": sorted(session.late),
+        "notebook": report.executed(cells, session.outputs),
+    }
+
+
+def examine(path, names, left):
+    """Run the tests of a question; return its name, and its score with what each test says.
+
+    What a student's functions return can keep a test busy here, such as a number that it counts up to. So tests end
+    with the time for all, too.
+    """
+    test, limit = create_test_file(str(path), NBMetadataConfig()), max(1, left() + GRACE)
+    try:
+        with at_most(limit):
+            test.run(names)
+    except TooSlow as error:
+        slow = str(error)
+    cases = [
+        {"passed": case.passed, "hidden": case.test_case.hidden, "reason": "" if case.passed else reason(case)}
+        for case in test.test_case_results
+    ]
+    cases += [{"passed": False, "hidden": case.hidden, "reason": slow} for case in test.test_cases[len(cases) :]]
+    return test.name, {"score": round(float(test.score), 4), "cases": cases}
+
+
+def keep(result_path, page_path, key, cells, student, tests, limits, isolated):
+    """Grade a notebook; write the page to be marked by eye, if one is wanted, and then the result: it is done."""
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory * 2**20,) * 2)  # large answers come here, too
+    result = grade(cells, student, tests, limits, isolated)
+    if page_path:
+        write(page_path, report.by_eye(student, result["notebook"]))
+    write(result_path, json.dumps({"key": key, **result}))
+
+
+def kept(path, key):
+    """Return what a file keeps of a notebook under a key, or None."""
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {**found, "notebook": nbformat.from_dict(found["notebook"])} if found["key"] == key else None

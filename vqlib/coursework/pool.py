@@ -1,0 +1,92 @@
+"""Work in processes of their own, several at a time: one that crashes, hangs or eats memory stops no other."""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+
+PRELOADED = ["vqlib.coursework.one"]  # imported once, for all processes
+
+
+def default_jobs(memory):
+    """Return how many processes at once suit this machine, of which each may take so many MB.
+
+    As many as there are cores, if the memory would do when each takes half of what it may.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    megabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
+    return max(1, min(cores, int(2 * megabytes / memory)))
+
+
+def run(function, tasks, jobs, seconds):
+    """Call a function for each task; yield (name, None or the exception, seconds) as each ends.
+
+    Parameters
+    ----------
+    function : of a module, with what each task holds as its arguments
+    tasks : dict, name -> arguments
+    jobs : how many processes there are at a time
+    seconds : after which a process is ended
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    waiting, running = list(reversed(tasks.items())), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                name, arguments = waiting.pop()
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(theirs, function, arguments))
+                process.start()
+                theirs.close()
+                running[ours] = name, process, time.monotonic()
+            ready = multiprocessing.connection.wait(running, timeout=1)
+            for ours, (name, process, start) in list(running.items()):
+                taken = time.monotonic() - start
+                if ours not in ready and taken < seconds:
+                    continue
+                del running[ours]
+                outcome = _outcome(ours) if ours in ready else TimeoutError(f"not done after {seconds:.0f} seconds")
+                _end(process, patience=5 if ours in ready else 0)
+                yield name, outcome, taken
+    finally:
+        for _, process, _ in running.values():
+            process.terminate()
+        for _, process, _ in running.values():
+            _end(process, patience=5)
+
+
+def _outcome(connection):
+    """Return what a process sent, or that it sent nothing."""
+    try:
+        return connection.recv()
+    except EOFError:
+        return ChildProcessError("its process in the grader ended; was there enough memory?")
+
+
+def _end(process, patience):
+    process.join(patience)
+    process.kill()
+    process.join()
+
+
+def _work(connection, function, arguments):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process says when to end
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        function(*arguments)
+        outcome = None
+    except Exception as error:
+        traceback.print_exc()
+        outcome = error
+    connection.send(outcome)
+
+
+def _end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)

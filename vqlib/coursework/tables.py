@@ -1,0 +1,53 @@
+"""Files that the grader reads and writes: whole or not at all, and CSV that a spreadsheet takes for text."""
+
+import csv
+import io
+import pathlib
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet would compute
+
+
+class GradingError(Exception):
+    """The grader, not a student, has to mend something."""
+
+
+def write(path, text):
+    """Write a file whole or not at all, and not at all if it says that already."""
+    data = text.encode()
+    if path.exists() and path.read_bytes() == data:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def write_table(path, columns, rows):
+    """Write a CSV file; a ' stands in front of text that a spreadsheet would take for a formula."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        values = [row[column] for column in columns]
+        writer.writerow([f"'{value}" if str(value).startswith(FORMULA) else value for value in values])
+    write(path, stream.getvalue())
+
+
+def read_table(path, *columns):
+    """Return these columns of a CSV file, a dict of texts for each row."""
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise GradingError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise GradingError(f"{path} is not UTF-8. Save it as “CSV UTF-8”.") from error
+    head = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ",")
+    missing = set(columns) - set(reader.fieldnames or ())
+    if missing:
+        raise GradingError(f"{path} needs the columns {', '.join(columns)}; there is no {', '.join(sorted(missing))}.")
+    return [{column: _plain((row[column] or "").strip()) for column in columns} for row in reader]
+
+
+def _plain(value):
+    return value[1:] if value.startswith("'") and value[1:].startswith(FORMULA) else value
