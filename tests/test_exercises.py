@@ -33,6 +33,11 @@ def test_right_codes_pass_however_they_are_written(answer, capsys):
     assert "all 1 checks pass" in says(capsys)
 
 
+def test_an_empty_answer_need_not_say_of_what_it_is_empty():
+    assert check(lambda x: [], ((1,), np.flatnonzero([0, 0]))) is True
+    assert check(lambda x: [], ((1,), np.flatnonzero([0, 1]))) is False
+
+
 @pytest.mark.parametrize(
     "answer",
     [

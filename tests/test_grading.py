@@ -279,7 +279,8 @@ def test_feedback_says_what_was_wrong_and_does_not_show_a_test(graded):
 
 def test_page_for_grading_by_eye_holds_the_answer_and_its_figure(graded):
     page = (graded["out"] / "by-eye" / "ada.html").read_text()
-    assert "Question 6" in page
+    assert re.search(r"<h2[^>]*>Question 6", page)
+    assert "&lt;" not in page.partition("Question 6")[2].partition("<pre>")[0]  # no tag is shown as text
     assert "data:image/png;base64" in page
     assert "Question 5" not in page
 

@@ -47,7 +47,7 @@ def _difference(answer, expected, tolerance):
     if answer.shape != expected.shape:
         return f"The shape is {answer.shape}, but {expected.shape} is expected."
     exact = expected.dtype.kind in "iub"
-    if exact and answer.dtype.kind not in "iub":
+    if exact and answer.size and answer.dtype.kind not in "iub":
         return f"The answer is {answer.dtype}, but {expected.dtype} is expected."
     right = answer == expected if exact else np.isclose(answer, expected, rtol=tolerance, atol=tolerance)
     if np.all(right):

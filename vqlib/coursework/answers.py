@@ -97,7 +97,8 @@ def probe(name, *arguments):
 
 
 def _capital(words):
-    return words[:1].upper() + words[1:]
+    """Return words as a sentence begins, but for a name, such as `my_codes`."""
+    return words if "_" in words.partition(" ")[0] else words[:1].upper() + words[1:]
 
 
 def _equal(answer, expected, tolerance):
@@ -112,7 +113,8 @@ def _equal(answer, expected, tolerance):
 def _close(answer, expected, tolerance):
     answer, expected = answer.astype("float64"), expected.astype("float64")
     finite = expected[np.isfinite(expected)]
-    scale = max(1e-12, float(np.max(np.abs(finite)))) if finite.size else 1.0
+    largest = float(np.max(np.abs(finite), initial=0))
+    scale = largest if largest > 1e-12 else 1.0  # what is expected to be zero need not be so to the last digit
     return np.isclose(answer, expected, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
 
 
