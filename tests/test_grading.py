@@ -578,6 +578,14 @@ def test_what_is_no_message_is_the_end(sent):
         sender.join()
 
 
+def test_a_message_that_claims_to_be_endless_is_refused_before_it_comes():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"\xff\xff\xff\xff")
+        with pytest.raises(EOFError):
+            wire.receive(ours, time.monotonic() + 5)
+
+
 def test_a_message_that_trickles_in_does_not_hold_the_grader():
     ours, theirs = socket.socketpair()
 
