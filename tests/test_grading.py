@@ -21,7 +21,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from vqlib.coursework import expect, grade, handed_in, one, pool, probe, report, sandbox, session, tables, wire
+from vqlib.coursework import examine, expect, grade, handed_in, pool, probe, report, sandbox, session, tables, wire
 from vqlib.coursework.assignment import file_name
 from vqlib.coursework.session import AnswerError, Names, Session
 
@@ -286,7 +286,7 @@ def test_page_for_grading_by_eye_holds_the_answer_and_its_figure(graded):
 
 def test_grading_again_runs_nothing_and_changes_nothing(graded, monkeypatch):
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in graded["out"].rglob("*.*")}
-    monkeypatch.setattr(one, "keep", lambda *_: pytest.fail("a notebook ran again"))
+    monkeypatch.setattr(examine, "keep", lambda *_: pytest.fail("a notebook ran again"))
     grade.grade_folder(**graded)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in graded["out"].rglob("*.*")} == before
 
@@ -379,6 +379,16 @@ def test_marks_by_hand_stand_in_place_of_tests(bundle, tmp_path, pretend):
             grade.grade_folder(assignment, folder, out)
     marks.write_text(before.replace(",", ";"))  # as spreadsheets save it in many countries
     assert grade.grade_folder(assignment, folder, out) == list(rows.values())
+
+
+def test_scores_read_well():
+    assert [repr(grade.number(score)) for score in (3.0, "4.5", 1.1 + 2.2, 1 / 3, "")] == [
+        "3",
+        "4.5",
+        "3.3",
+        "0.3333",
+        "''",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -488,11 +498,13 @@ def test_hostile_files_are_reported_and_stop_nothing(tmp_path, bundle, pretend):
     (folder / "half.ipynb").write_text(notebook.replace("'ada'", "'\\ud800'"))
     (folder / "long.ipynb").write_text(notebook_of(f"STUDENT_ID = {'x' * 300!r}"))
     (folder / "lines.ipynb").write_text(notebook_of("STUDENT_ID = 'a\\nb'"))
+    (folder / "nested.ipynb").write_text(notebook_of("STUDENT_ID = 'a'" + ".b" * 100_000 + "+ 'c'"))
+    (folder / "\x1b[2J\n.ipynb").write_text(notebook_of("STUDENT_ID = ..."))
     pathlib.Path(os.fsdecode(os.fsencode(folder) + b"/\xff.ipynb")).write_text(notebook)
     os.utime(os.fsencode(folder) + b"/\xff.ipynb", (1e8, 1e8))
     rows = {row["student"]: row for row in grade.grade_folder(grade.Bundle(bundle), folder, tmp_path / "out")}
     notes = {row["file"]: row["notes"] for row in tables.read_table(tmp_path / "out" / "files.csv", "file", "notes")}
-    assert len(notes) == 17
+    assert len(notes) == 19
     for name in ("bomb.zip", "locked.zip", "torn.zip", "up.zip", "deep", "odd", "many", "large", "link", "pipe"):
         name = name if "." in name else f"{name}.ipynb"
         assert "not a notebook that can be read" in notes[name], name
@@ -501,7 +513,8 @@ def test_hostile_files_are_reported_and_stop_nothing(tmp_path, bundle, pretend):
     assert "hidden" in notes[".ipynb_checkpoints/ada-checkpoint.ipynb"]
     assert rows["ada"]["file"] == "ada.ipynb"
     assert rows["ada"]["notes"] == "also handed in: \N{REPLACEMENT CHARACTER}.ipynb with the same content"
-    assert pretend == ["ada", "lines", "long", "surrogate", "\N{REPLACEMENT CHARACTER}"]
+    odd = "\N{REPLACEMENT CHARACTER}"
+    assert pretend == ["ada", "lines", "long", "nested", "surrogate", odd, f"{odd}[2j{odd}"]
     assert not list(tmp_path.parent.rglob("outside.ipynb"))
 
 
@@ -518,6 +531,13 @@ def test_names_are_compared_as_people_read_them(tmp_path):
 def test_a_student_id_cannot_lead_out_of_the_folder(student):
     assert re.fullmatch(r"[a-z0-9@._-]{1,80}-[0-9a-f]{6}", file_name(student))
     assert file_name(student) != file_name(student + "x")
+    assert file_name(file_name(student)) != file_name(student)  # that id is nobody's neighbour's
+
+
+@pytest.mark.parametrize("text", ["=1", "'=1", "''=1", "'tis", "-2 points", "it's", "@", "'", ""])
+def test_a_table_gives_back_what_it_was_given(tmp_path, text):
+    tables.write_table(tmp_path / "table.csv", ["text"], [{"text": text}, {"text": "end"}])
+    assert [row["text"] for row in tables.read_table(tmp_path / "table.csv", "text")] == [text, "end"]
 
 
 VALUES = [
@@ -635,6 +655,7 @@ LIES = [
     {"value": {"kind": "lent", "name": ["x"] * 999, "number": -1}},
     {"value": {"kind": "dict", "items": [[{"kind": "list", "items": []}, 1]]}},
     {"value": {"kind": "array", "dtype": "f8", "shape": [-1, -1], "data": "!"}},
+    {"value": {"kind": "array", "dtype": "\ud800", "shape": [1], "data": ""}},
     {"value": 10**400},
 ]
 
@@ -643,7 +664,7 @@ LIES = [
 def test_whatever_a_process_answers_it_is_graded_and_shown(lie, bundle, monkeypatch):
     monkeypatch.setattr(session, "Sandbox", type("Liar", (Liar,), {"answers": [lie] * 500}))
     cells = [cell("1"), cell("2")]
-    kept = one.grade(cells, "ada", grade.Bundle(bundle).tests, PATIENCE, True)
+    kept = examine.notebook(cells, "ada", grade.Bundle(bundle).tests, PATIENCE, True)
     assert [question["score"] for question in kept["questions"].values()] == [0] * 5
     assert len(json.dumps(kept)) < 300_000
     page = report.by_eye("ada", nbformat.from_dict(kept["notebook"]))
@@ -670,8 +691,8 @@ def test_a_value_that_keeps_a_test_busy_costs_its_student_only(tmp_path, monkeyp
         source += f"@test_case(points=1, hidden=True)\ndef test_{number}(env):\n    {body}\n"
     (tmp_path / "q.py").write_text(source)
     monkeypatch.setattr(session, "Sandbox", type("Liar", (Liar,), {"answers": [{}, {"value": 10**15}]}))
-    monkeypatch.setattr(one, "GRACE", 1)
-    kept = one.grade([cell("1")], "ada", [tmp_path / "q.py"], sandbox.Limits(total=1), True)
+    monkeypatch.setattr(examine, "GRACE", 1)
+    kept = examine.notebook([cell("1")], "ada", [tmp_path / "q.py"], sandbox.Limits(total=1), True)
     cases = kept["questions"]["q"]["cases"]
     assert [case["passed"] for case in cases] == [True, False, False]
     assert "stopped after 2 seconds" in cases[1]["reason"]
@@ -842,11 +863,15 @@ def ends(tasks, jobs=2, seconds=60, function=time.sleep):
 
 def test_a_task_that_fails_crashes_or_hangs_stops_no_other():
     assert ends({"a": (0,), "b": (0,), "c": (0,)}) == {"a": None, "b": None, "c": None}
-    assert isinstance(ends({"a": ("x",)}, function=int)["a"], ValueError)
-    assert isinstance(ends({"a": (1,)}, function=os._exit)["a"], ChildProcessError)
+    assert ends({"a": ("x",)}, function=int)["a"].kind == "ValueError"
+    assert ends({"a": (1,)}, function=os._exit)["a"].kind == "ChildProcessError"
+    error = (
+        "from vqlib.coursework.answers import AnswerError as Odd\nraise Odd({'message': 'cannot be pickled and back'})"
+    )
+    assert ends({"a": (error, {})}, function=exec)["a"] == ("AnswerError", "cannot be pickled and back")
     found = ends({"slow": (600,), "quick": (0,)}, seconds=3)
     assert found["quick"] is None
-    assert isinstance(found["slow"], TimeoutError)
+    assert found["slow"].kind == "TimeoutError"
 
 
 def test_tasks_run_at_the_same_time_and_end_with_the_pool():
