@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,20 @@ import nbformat
 import numpy as np
 import pytest
 
-from vqlib.coursework import examine, expect, grade, handed_in, pool, probe, report, sandbox, session, tables, wire
+from vqlib.coursework import (
+    examine,
+    expect,
+    grade,
+    handed_in,
+    pool,
+    probe,
+    probes,
+    report,
+    sandbox,
+    session,
+    tables,
+    wire,
+)
 from vqlib.coursework.assignment import file_name
 from vqlib.coursework.session import AnswerError, Names, Session
 
@@ -138,7 +152,7 @@ def handed(bundle, tmp_path_factory):
             bundle, "eve", {"    return float(-np.sum(p * np.log2(p)))": "    return float(-np.sum(p * np.log(p)))"}
         ),
         "fay": submission(bundle, "fay", {"def margins(": "import os\n\nos._exit(1)\n\n\ndef margins("}),
-        "gus": submission(bundle, "gus", {"def round_bits(": "while True:\n    pass\n\n\ndef round_bits("}),
+        "gus": submission(bundle, "gus", {"def round_bits(": "import time\n\ntime.sleep(600)\n\n\ndef round_bits("}),
         "hal": submission(bundle, "hal", {Q2: spy + Q2}),
         "ivy": submission(bundle, "ivy"),
         "lea": notebook_of('STUDENT_ID = "lea"', FORGED, "1 + 1"),
@@ -170,27 +184,45 @@ def handed(bundle, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stopped(isolated, handed, tmp_path_factory):
-    """The command, stopped when something is graded: what it said, its results, and what is left of its processes."""
+    """The command, killed and ended when it works, and interrupted when something is graded.
+
+    What it said, the results it left, its processes, and those of them that are left.
+    """
     roster = tmp_path_factory.mktemp("roster") / "roster.csv"
     roster.write_text("\n".join(["student", *handed["roster"]]))
     command = [sys.executable, "-m", "vqlib.coursework.grade", handed["bundle"].folder, handed["folder"]]
     command += ["--out", handed["out"], "--jobs", "2", "--cell", "40", "--total", "300", "--roster", roster]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [*command, "--deadline", "2026-12-02T12:00"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    folder = handed["out"] / "results"
-    while process.poll() is None and not list(folder.glob("*.json")):
-        time.sleep(0.1)
-    during = descendants(process.pid)
-    process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=60)[0]
+    command += ["--deadline", "2026-12-02T12:00"]
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    folder, during, said = handed["out"] / "results", [], ""
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, **how)
+        while process.poll() is None and not (found := students_processes(process.pid)):
+            time.sleep(0.1)
+        while process.poll() is None and number == signal.SIGINT and not list(folder.glob("*.json")):
+            time.sleep(0.1)
+        during += found
+        if number == signal.SIGINT:  # a terminal sends Ctrl-C to all of the group
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        said += process.communicate(timeout=60)[0]
     kept = {path: path.read_bytes() for path in folder.glob("*.json")}
     return {"said": said, "kept": kept, "during": during, "left": wait_for_end(during)}
+
+
+def students_processes(pid):
+    """Return what a process started, if students' code is among it."""
+    found = descendants(pid)
+    return found if any("bwrap" in command_of(child) for child in found) else []
+
+
+def command_of(pid):
+    """Return the command of a process, or nothing if it has ended."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def descendants(pid):
@@ -242,9 +274,9 @@ def test_ten_submissions_give_exactly_these_scores(graded):
 
 
 def test_an_interruption_loses_nothing_and_leaves_no_process(stopped, graded):
-    assert "Stopped. The same command goes on from here." in stopped["said"]
+    assert stopped["said"].count("Stopped. The same command goes on from here.") == 2
     assert "Traceback" not in stopped["said"]
-    assert len(stopped["during"]) >= 3
+    assert len(stopped["during"]) >= 9
     assert not stopped["left"]
     assert stopped["kept"]
     assert {path: path.read_bytes() for path in stopped["kept"]} == stopped["kept"]
@@ -349,6 +381,27 @@ def test_only_what_is_new_is_graded(bundle, tmp_path, pretend):
     assert "q1: mean 1.00 of 4 (3 x 1)" in summary
     assert "q1: nobody passed test 1, a hidden test" in summary
     assert "3 answers are without a mark" in summary
+    pretend.clear()
+    shutil.copytree(bundle, tmp_path / assignment.name)
+    with (tmp_path / assignment.name / "tests" / "q3.py").open("a") as file:
+        file.write("# another test\n")
+    grade.grade_folder(grade.Bundle(tmp_path / assignment.name), folder, out)
+    grade.grade_folder(assignment, folder, out, sandbox.Limits(cell=1))
+    assert pretend == ["a", "b", "c"] * 2
+
+
+def test_a_notebook_that_cannot_be_graded_has_no_score_and_is_tried_again(bundle, tmp_path, monkeypatch):
+    folder, out, failure = tmp_path / "in", tmp_path / "out", pool.Failure("MemoryError", "so\n\ud800much")
+    folder.mkdir()
+    (folder / "a.ipynb").write_text(notebook_of("STUDENT_ID = 'a'"))
+    monkeypatch.setattr(pool, "run", lambda function, tasks, *_: ((name, failure, 1.0) for name in tasks))
+    for _ in range(2):
+        (row,) = grade.grade_folder(grade.Bundle(bundle), folder, out)
+        assert (row["q1"], row["total"]) == ("", 0)
+        assert row["notes"] == "could not be graded: MemoryError: so \N{REPLACEMENT CHARACTER}much"
+    failure = pool.Failure("SandboxError", "No process")
+    with pytest.raises(sandbox.SandboxError, match="No process"):
+        grade.grade_folder(grade.Bundle(bundle), folder, out)
 
 
 def test_marks_by_hand_stand_in_place_of_tests(bundle, tmp_path, pretend):
@@ -460,10 +513,10 @@ def test_the_newest_counts_and_damaged_files_are_named(tmp_path):
     assert damaged == ["binary.ipynb", "broken.ipynb", "broken.zip", "two.zip"]
 
 
-def bomb(path, inside, **how):
-    """Write a zip file that becomes large."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(inside, "w", **how) as file:
-        for _ in range(handed_in.LARGEST // 2**20 + 1):
+def bomb(path, inside, times=1):
+    """Write a zip file that becomes so many times larger than it may."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(inside, "w") as file:
+        for _ in range(times * handed_in.LARGEST // 2**20 + 1):
             file.write(bytes(2**20))
 
 
@@ -497,7 +550,7 @@ def test_hostile_files_are_reported_and_stop_nothing(tmp_path, bundle, pretend):
     (folder / "surrogate.ipynb").write_text(notebook.replace("'ada'", "'\\\\ud800'"))
     (folder / "half.ipynb").write_text(notebook.replace("'ada'", "'\\ud800'"))
     (folder / "long.ipynb").write_text(notebook_of(f"STUDENT_ID = {'x' * 300!r}"))
-    (folder / "lines.ipynb").write_text(notebook_of("STUDENT_ID = 'a\\nb'"))
+    (folder / "screen.ipynb").write_text(notebook_of("STUDENT_ID = 'a\x1b[2Jb'"))
     (folder / "nested.ipynb").write_text(notebook_of("STUDENT_ID = 'a'" + ".b" * 100_000 + "+ 'c'"))
     (folder / "\x1b[2J\n.ipynb").write_text(notebook_of("STUDENT_ID = ..."))
     pathlib.Path(os.fsdecode(os.fsencode(folder) + b"/\xff.ipynb")).write_text(notebook)
@@ -514,8 +567,13 @@ def test_hostile_files_are_reported_and_stop_nothing(tmp_path, bundle, pretend):
     assert rows["ada"]["file"] == "ada.ipynb"
     assert rows["ada"]["notes"] == "also handed in: \N{REPLACEMENT CHARACTER}.ipynb with the same content"
     odd = "\N{REPLACEMENT CHARACTER}"
-    assert pretend == ["ada", "lines", "long", "nested", "surrogate", odd, f"{odd}[2j{odd}"]
+    assert pretend == ["ada", "long", "nested", "screen", "surrogate", odd, f"{odd}[2j{odd}"]
     assert not list(tmp_path.parent.rglob("outside.ipynb"))
+
+
+def test_a_zip_file_cannot_fill_the_memory(tmp_path):
+    bomb(tmp_path / "bomb.zip", "a.ipynb", times=5)
+    assert probes.peak_megabytes(handed_in.scan, tmp_path, "01-quantization") < 3 * handed_in.LARGEST / 1e6
 
 
 def test_names_are_compared_as_people_read_them(tmp_path):
@@ -532,6 +590,16 @@ def test_a_student_id_cannot_lead_out_of_the_folder(student):
     assert re.fullmatch(r"[a-z0-9@._-]{1,80}-[0-9a-f]{6}", file_name(student))
     assert file_name(student) != file_name(student + "x")
     assert file_name(file_name(student)) != file_name(student)  # that id is nobody's neighbour's
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path, real = tmp_path / "in" / "file", pathlib.Path.write_bytes
+    tables.write(path, "first")
+    monkeypatch.setattr(pathlib.Path, "write_bytes", lambda path, data: real(path, data[:3]) and pytest.fail("no room"))
+    tables.write(path, "first")
+    with pytest.raises(pytest.fail.Exception, match="no room"):
+        tables.write(path, "second")
+    assert path.read_text() == "first"
 
 
 @pytest.mark.parametrize("text", ["=1", "'=1", "''=1", "'tis", "-2 points", "it's", "@", "'", ""])
@@ -657,6 +725,7 @@ LIES = [
     {"value": {"kind": "array", "dtype": "f8", "shape": [-1, -1], "data": "!"}},
     {"value": {"kind": "array", "dtype": "\ud800", "shape": [1], "data": ""}},
     {"value": 10**400},
+    {"error": "<script>", "message": "<script>"},
 ]
 
 
@@ -727,7 +796,7 @@ def student(isolated, tmp_path_factory):
         "network": "socket.create_connection(('1.1.1.1', 80), timeout=5)",
         "system": "pathlib.Path('/usr/x').write_text('')",
         "device": "pathlib.Path('/dev/x').write_text('')",
-        "memory": "big = np.ones(2**33)",
+        "memory": "big = np.empty(9 * 2**30, 'uint8')",
         "file": "open('full', 'wb').write(bytes(70 * 2**20))",
         "shared": "for n in range(6): pathlib.Path(f'/dev/shm/{n}').write_bytes(bytes(60 * 2**20))",
         "folder": "for n in range(6): pathlib.Path(f'{n}').write_bytes(bytes(60 * 2**20))",
@@ -880,6 +949,17 @@ def test_tasks_run_at_the_same_time_and_end_with_the_pool():
     assert len(multiprocessing.active_children()) == 1
     ended.close()
     assert not multiprocessing.active_children()
+
+
+def test_a_task_that_is_stopped_can_clear_up(tmp_path):
+    source = f"import time\ntry:\n    open('{tmp_path}/began', 'w')\n    time.sleep(600)\n"
+    source += f"finally:\n    open('{tmp_path}/ended', 'w')"
+    ended = pool.run(exec, {"quick": ("", {}), "long": (source, {})}, 2, 900)
+    next(ended)
+    while not (tmp_path / "began").exists():
+        time.sleep(0.05)
+    ended.close()
+    assert (tmp_path / "ended").exists()
 
 
 def test_jobs_suit_the_machine():
