@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -378,7 +379,8 @@ def test_only_what_is_new_is_graded(bundle, tmp_path, pretend):
     assert [(row["student"], row["total"]) for row in rows] == [("a", 5), ("b", 5), ("c", 5)]
     assert "Question 6" in (out / "by-eye" / "a.html").read_text()
     summary = (out / "summary.txt").read_text()
-    assert "q1: mean 1.00 of 4 (3 x 1)" in summary
+    assert "q1: mean 1.00 of 4 (3 x 1)\n" in summary
+    assert "q6: no score yet\n" in summary
     assert "q1: nobody passed test 1, a hidden test" in summary
     assert "3 answers are without a mark" in summary
     pretend.clear()
@@ -665,6 +667,14 @@ def test_what_is_no_message_is_the_end(sent):
         sender.join()
 
 
+def test_a_message_that_is_too_long_is_not_waited_for():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall((wire.LONGEST + 1).to_bytes(4, "big"))
+        with pytest.raises(EOFError):
+            wire.receive(ours, time.monotonic() + 1)
+
+
 def test_a_message_that_trickles_in_does_not_hold_the_grader():
     ours, theirs = socket.socketpair()
 
@@ -723,7 +733,6 @@ LIES = [
     {"value": {"kind": "lent", "name": ["x"] * 999, "number": -1}},
     {"value": {"kind": "dict", "items": [[{"kind": "list", "items": []}, 1]]}},
     {"value": {"kind": "array", "dtype": "f8", "shape": [-1, -1], "data": "!"}},
-    {"value": {"kind": "array", "dtype": "\ud800", "shape": [1], "data": ""}},
     {"value": 10**400},
     {"error": "<script>", "message": "<script>"},
 ]
@@ -753,18 +762,42 @@ def test_outputs_have_room_for_so_much_and_no_more(monkeypatch):
     assert "not kept" in outputs[2][0]["text/plain"]
 
 
-def test_a_value_that_keeps_a_test_busy_costs_its_student_only(tmp_path, monkeypatch):
+@pytest.fixture
+def examined(tmp_path, monkeypatch):
+    """Return a function: (what tests do with `env`, the value that they find there) -> what is kept of each test."""
+
+    def examined(bodies, value):
+        source = "from otter.test_files import test_case\nOK_FORMAT = False\nname = 'q'\npoints = None\n"
+        for number, body in enumerate(bodies):
+            source += f"@test_case(points=1, hidden=True)\ndef test_{number}(env):\n    {body}\n"
+        (tmp_path / "q.py").write_text(source)
+        monkeypatch.setattr(session, "Sandbox", type("Liar", (Liar,), {"answers": [{}, {"value": value}]}))
+        monkeypatch.setattr(examine, "GRACE", 1)
+        kept = examine.notebook([cell("1")], "ada", [tmp_path / "q.py"], sandbox.Limits(total=1), True)
+        return kept["questions"]["q"]["cases"]
+
+    return examined
+
+
+def test_a_value_in_the_words_of_a_test_is_cut_and_can_be_written(examined):
+    (case,) = examined(["assert False, env['n']"], "\ud800" * 10_000)
+    assert case["reason"] == "\N{REPLACEMENT CHARACTER}" * wire.SAID + " ... (cut here)"
+
+
+def test_a_value_that_keeps_a_test_busy_costs_its_student_only(examined):
     """A test that counts up to a student's number runs in the grader."""
-    source = "from otter.test_files import test_case\nOK_FORMAT = False\nname = 'q'\npoints = None\n"
-    for number, body in enumerate(("pass", "[None for _ in range(env['n'])]", "pass")):
-        source += f"@test_case(points=1, hidden=True)\ndef test_{number}(env):\n    {body}\n"
-    (tmp_path / "q.py").write_text(source)
-    monkeypatch.setattr(session, "Sandbox", type("Liar", (Liar,), {"answers": [{}, {"value": 10**15}]}))
-    monkeypatch.setattr(examine, "GRACE", 1)
-    kept = examine.notebook([cell("1")], "ada", [tmp_path / "q.py"], sandbox.Limits(total=1), True)
-    cases = kept["questions"]["q"]["cases"]
+    cases = examined(["pass", "[None for _ in range(env['n'])]", "pass"], 10**15)
     assert [case["passed"] for case in cases] == [True, False, False]
     assert "stopped after 2 seconds" in cases[1]["reason"]
+
+
+def test_answers_cannot_fill_the_memory_of_the_grader(tmp_path):
+    source = f"""import pathlib, resource
+from vqlib.coursework import examine, sandbox
+examine.notebook = lambda *_: {{"limit": resource.getrlimit(resource.RLIMIT_AS)}}
+examine.keep(pathlib.Path("{tmp_path}/ada.json"), None, "key", [], "ada", [], sandbox.Limits(memory=3000), True)"""
+    assert ends({"ada": (source, {})}, function=exec) == {"ada": None}
+    assert json.loads((tmp_path / "ada.json").read_text())["limit"] == [3000 * 2**20] * 2
 
 
 HOSTILE_PAGE = """<script>alert(1)</script> <img src="x" onerror="alert(2)"> [a](javascript:alert(3))
@@ -968,11 +1001,27 @@ def test_jobs_suit_the_machine():
 
 
 def test_make_grade_passes_on_what_it_is_given():
-    given = {"SUBMISSIONS": "in", "OUT": "out", "ROSTER": "all.csv", "DEADLINE": "2026-12-01T23:59", "JOBS": "3"}
+    given = {
+        "SUBMISSIONS": "handed in",
+        "OUT": "my out",
+        "ROSTER": "all of them.csv",
+        "DEADLINE": "2026-12-01T23:59",
+        "JOBS": "3",
+    }
     command = ["make", "--dry-run", "grade", *[f"{name}={value}" for name, value in given.items()]]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.replace("\\\n", "")
-    words = " in --out out --roster all.csv --deadline 2026-12-01T23:59 --jobs 3"
-    assert words in " ".join(said.split())
+    words = [
+        "handed in",
+        "--out",
+        "my out",
+        "--roster",
+        "all of them.csv",
+        "--deadline",
+        "2026-12-01T23:59",
+        "--jobs",
+        "3",
+    ]
+    assert shlex.split(said)[-len(words) :] == words
 
 
 def test_a_sandbox_that_does_not_start_is_not_the_students_fault(monkeypatch):
