@@ -504,15 +504,20 @@ def test_the_newest_counts_and_damaged_files_are_named(tmp_path):
     (tmp_path / "binary.ipynb").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04")
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
-        archive.writestr("1.ipynb", "{}")
-        archive.writestr("2.ipynb", "{}")
+        archive.writestr("1.ipynb", notebook_of("STUDENT_ID = 'one'"))
+        archive.writestr("2.ipynb", notebook_of("STUDENT_ID = 'two'"))
+    (tmp_path / "ada.zip").write_bytes(b"no zip file, and newer")
     files = handed_in.scan(tmp_path, "01-quantization")
     counting = handed_in.newest(files)
     found = {student: file.name for student, file in counting.items()}
     assert found == {"ada": "a.ipynb", "binary": "binary.ipynb", "broken": "broken.zip", "two": "two.zip"}
-    assert counting["ada"].notes == ["also handed in: c.ipynb", "also handed in: b.ipynb with the same content"]
+    assert counting["ada"].notes == [
+        "also handed in: ada.zip, which cannot be read",
+        "also handed in: c.ipynb",
+        "also handed in: b.ipynb with the same content",
+    ]
     damaged = [file.name for file in files if any("not a notebook" in note for note in file.notes)]
-    assert damaged == ["binary.ipynb", "broken.ipynb", "broken.zip", "two.zip"]
+    assert damaged == ["ada.zip", "binary.ipynb", "broken.ipynb", "broken.zip", "two.zip"]
 
 
 def bomb(path, inside, times=1):
@@ -824,12 +829,13 @@ def student(isolated, tmp_path_factory):
         "double": "import numpy as np, os, pathlib, socket, subprocess, sys, keras\n\ndef double(x):\n    return 2 * x",
         "box": "class Box:\n    size = (2, 3)\n    def scale(self, x, by=1): return by * np.array(x)\nbox = Box()",
         "mine": "pathlib.Path('mine').write_text('a file of my own')",
-        "endless": "while True:\n    try:\n        while True: pass\n    except Exception: pass",
+        "endless": "while True:\n    try:\n        while True: len('')\n    except Exception: pass",
         "exit": "raise SystemExit",
         "outside": f"pathlib.Path({str(outside)!r}).read_text()",
         "network": "socket.create_connection(('1.1.1.1', 80), timeout=5)",
         "system": "pathlib.Path('/usr/x').write_text('')",
         "device": "pathlib.Path('/dev/x').write_text('')",
+        "root": "pathlib.Path('/x').write_text('')",
         "memory": "big = np.empty(9 * 2**30, 'uint8')",
         "file": "open('full', 'wb').write(bytes(70 * 2**20))",
         "shared": "for n in range(6): pathlib.Path(f'/dev/shm/{n}').write_bytes(bytes(60 * 2**20))",
@@ -845,6 +851,7 @@ def student(isolated, tmp_path_factory):
         "all": "class All:\n    shape, dtype = (2,), np.dtype(int)\n    def __eq__(self, other): return True\n"
         "    def __array__(self, *_, **__): return np.array([self], object)\ndef everything(): return All()",
         "huge": "def huge(): return np.zeros(2**23)",
+        "leave": "def leave(): raise SystemExit",
         "end": "def end():\n    os._exit(1)\ndef fine():\n    return 1",
         "check": "grader.check('q1')  # mine\n",
         "check and more": "def check_and_more(): pass\ntry:\n    grader.check('q1')\nexcept NameError: pass",
@@ -872,6 +879,7 @@ def test_a_cell_can_do_what_is_its_own_and_no_more(student):
         "network": "OSError",
         "system": "OSError",
         "device": "OSError",
+        "root": "OSError",
         "memory": "MemoryError",
         "file": "OSError",
         "shared": "OSError",
@@ -906,6 +914,8 @@ def test_a_test_sees_names_and_works_with_what_stays_there(student):
     expect(lambda box: box.size, (names["box"],), [2, 3])
     with pytest.raises(AnswerError, match="TypeError"):
         names["double"]({})
+    with pytest.raises(AnswerError, match="SystemExit"):
+        names["leave"]()
     with pytest.raises(AnswerError, match="no attribute 'missing'"):
         print(names["box"].missing)
     with pytest.raises(AnswerError, match="too large to hand over"):
