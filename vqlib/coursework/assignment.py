@@ -20,9 +20,11 @@ def identity(student_id):
 
 
 def file_name(student):
-    """Return a file name for a student: the id, and a hash behind it if the id holds what a name may not."""
+    """Return a file name for a student: the id, and a hash behind it if the id holds what a name may not, or a hash."""
     plain = re.sub(r"[^a-z0-9@._-]", "-", student)[:80]
-    return plain if plain == student else f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:6]}"
+    if plain == student and not re.search("-[0-9a-f]{6}$", student):
+        return plain
+    return f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:6]}"
 
 
 def rng(assignment, student_id, label):

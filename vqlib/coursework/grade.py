@@ -26,7 +26,7 @@ import signal
 import sys
 import time
 
-from vqlib.coursework import handed_in, one, pool, report, sandbox
+from vqlib.coursework import examine, handed_in, pool, report, sandbox, wire
 from vqlib.coursework.assignment import file_name, identity
 from vqlib.coursework.session import GRACE
 from vqlib.coursework.tables import GradingError, read_table, write, write_table
@@ -131,10 +131,10 @@ def cells(found):
 
 
 def number(value):
-    """Return a score as a number that reads well, 3 and not 3.0; no score stays an empty text."""
+    """Return a score as a number that reads well, 3 and not 3.0, nor 3.3000000000000003; none stays empty."""
     if value == "":
         return value
-    value = float(value)
+    value = round(float(value), 4)
     return int(value) if value == int(value) else value
 
 
@@ -156,7 +156,7 @@ def grade_files(files, bundle, out, limits, isolated, jobs, say):
         path, page, _ = places(out, student)
         page = page if bundle.manual else None
         key = [KEPT, bundle.sha256, [*dataclasses.astuple(limits)], isolated, student, file.sha256]
-        results[student] = one.kept(path, key)
+        results[student] = examine.kept(path, key)
         if not results[student]:
             tasks[student] = path, page, key, file.cells, student, bundle.tests, limits, isolated
         elif page and not page.exists():
@@ -164,17 +164,17 @@ def grade_files(files, bundle, out, limits, isolated, jobs, say):
     if len(files) > len(tasks):
         say(f"{len(files) - len(tasks)} of {len(files)} notebooks are graded already.")
     start, longest = time.monotonic(), limits.total + sandbox.START + 4 * GRACE
-    with contextlib.closing(pool.run(one.keep, tasks, jobs, longest)) as ended:
-        for count, (student, error, taken) in enumerate(ended, 1):
-            if isinstance(error, sandbox.SandboxError):
-                raise error
-            if error:
-                files[student].notes.append(f"could not be graded: {type(error).__name__}: {error}")
+    with contextlib.closing(pool.run(examine.keep, tasks, jobs, longest)) as ended:
+        for count, (student, failure, taken) in enumerate(ended, 1):
+            if failure and failure.kind == sandbox.SandboxError.__name__:
+                raise sandbox.SandboxError(failure.message)
+            if failure:
+                files[student].notes.append(f"could not be graded: {wire.line(*failure)}")
             else:
                 path, _, key, *_ = tasks[student]
-                results[student] = one.kept(path, key)
+                results[student] = examine.kept(path, key)
             left = (time.monotonic() - start) / count * (len(tasks) - count) / 60
-            became = "could not be graded" if error else f"{taken:.0f} s"
+            became = "could not be graded" if failure else f"{taken:.0f} s"
             say(f"[{count}/{len(tasks)}] {student}: {became}; about {left:.0f} minutes left")
     return results
 

@@ -1,6 +1,5 @@
 """What was handed in: which file is whose, which one counts, and what is to be said about it."""
 
-import ast
 import collections
 import dataclasses
 import datetime
@@ -57,11 +56,11 @@ def scan(folder, assignment, roster=(), deadline=None):
         if path.is_dir() and not path.is_symlink():
             continue
         time = datetime.datetime.fromtimestamp(path.lstat().st_mtime).replace(microsecond=0)
-        file = File(os.fsencode(path.relative_to(folder)).decode(errors="replace"), time)
+        file = File(_printable(os.fsencode(path.relative_to(folder)).decode(errors="replace")), time)
         try:
             file.cells = _read(path, file.name)
         except Exception as error:  # nobody has checked what the file is; it is reported, and no other one suffers
-            file.notes.append(f"not a notebook that can be read: {wire.words(_line(error), 200)}")
+            file.notes.append(f"not a notebook that can be read: {wire.line(type(error).__name__, error)}")
         _recognise(file, assignment, roster)
         if deadline and time > deadline:
             file.notes.append(f"late: {time}")
@@ -92,8 +91,9 @@ def newest(files):
     return counting
 
 
-def _line(error):
-    return " ".join(f"{type(error).__name__}: {error}".splitlines())
+def _printable(text):
+    """Return a text without what a terminal would obey: names of files may hold that, and line breaks."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _hidden(name):
@@ -140,7 +140,7 @@ def _recognise(file, assignment, roster):
     claimed, words = _claimed(code), _words(file.name)
     found = [student for student in roster if _within(_words(student), words)]
     in_path = [one for one in found if not any(one != other and _within(_words(one), _words(other)) for other in found)]
-    stem = wire.words(identity(pathlib.PurePosixPath(file.name).stem))
+    stem = identity(pathlib.PurePosixPath(file.name).stem)
     file.student = in_path[0] if len(in_path) == 1 else claimed or stem
     if file.cells is None:
         return
@@ -169,12 +169,9 @@ def _within(part, words):
 def _claimed(code):
     """Return the student id that a notebook sets to a plain string, without running it."""
     for source in reversed(code):
-        match = re.search(r"^STUDENT_ID\s*=\s*([\"'].*?[\"'])\s*(?:#.*)?$", source, flags=re.MULTILINE)
-        if match:
-            try:
-                claimed = identity(ast.literal_eval(match[1]))
-            except (SyntaxError, ValueError, AttributeError, TypeError):
-                continue
-            if claimed.isprintable() and len(claimed) <= 100:
-                return claimed
+        match = re.search(
+            r"""^STUDENT_ID\s*=\s*(["'])(((?!\1)[^\\\n]){1,100})\1\s*(#.*)?$""", source, flags=re.MULTILINE
+        )
+        if match and match[2].isprintable():
+            return identity(match[2])
     return ""

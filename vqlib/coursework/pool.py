@@ -8,8 +8,16 @@ import sys
 import threading
 import time
 import traceback
+import typing
 
-PRELOADED = ["vqlib.coursework.one"]  # imported once, for all processes
+PRELOADED = ["vqlib.coursework.examine"]  # imported once, for all processes
+
+
+class Failure(typing.NamedTuple):
+    """The exception that ended a task, in words: not every exception survives the way to another process."""
+
+    kind: str
+    message: str
 
 
 def default_jobs(memory):
@@ -23,7 +31,7 @@ def default_jobs(memory):
 
 
 def run(function, tasks, jobs, seconds):
-    """Call a function for each task; yield (name, None or the exception, seconds) as each ends.
+    """Call a function for each task; yield (name, None or a Failure, seconds) as each ends.
 
     Parameters
     ----------
@@ -50,7 +58,8 @@ def run(function, tasks, jobs, seconds):
                 if ours not in ready and taken < seconds:
                     continue
                 del running[ours]
-                outcome = _outcome(ours) if ours in ready else TimeoutError(f"not done after {seconds:.0f} seconds")
+                late = Failure("TimeoutError", f"not done after {seconds:.0f} seconds")
+                outcome = _outcome(ours) if ours in ready else late
                 _end(process, patience=5 if ours in ready else 0)
                 yield name, outcome, taken
     finally:
@@ -64,8 +73,8 @@ def _outcome(connection):
     """Return what a process sent, or that it sent nothing."""
     try:
         return connection.recv()
-    except EOFError:
-        return ChildProcessError("its process in the grader ended; was there enough memory?")
+    except (EOFError, OSError):
+        return Failure("ChildProcessError", "its process in the grader ended; was there enough memory?")
 
 
 def _end(process, patience):
@@ -83,7 +92,7 @@ def _work(connection, function, arguments):
         outcome = None
     except Exception as error:
         traceback.print_exc()
-        outcome = error
+        outcome = Failure(type(error).__name__, str(error))
     connection.send(outcome)
 
 

@@ -88,8 +88,8 @@ def summary(bundle, rows, results):
     for name, question in bundle.questions.items():
         scores = [row[name] for row in rows if row["file"] and row[name] != ""]
         counts = ", ".join(f"{scores.count(score)} x {score}" for score in sorted(set(scores)))
-        mean = f"mean {sum(scores) / len(scores):.2f}" if scores else "no score"
-        lines.append(f"{name}: {mean} of {question['points']}" + f" ({counts})" * bool(counts))
+        mean = f"mean {sum(scores) / len(scores):.2f} of {question['points']} ({counts})" if scores else "no score yet"
+        lines.append(f"{name}: {mean}")
     graded = [result["questions"] for result in results.values() if result]
     for name in graded[0] if graded else ():
         for number, cases in enumerate(zip(*(result[name]["cases"] for result in graded), strict=True), 1):

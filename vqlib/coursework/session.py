@@ -161,7 +161,7 @@ class Remote:
     """Stands for an object in the student's process: it is called, and has attributes and items, like that one."""
 
     def __init__(self, session, lent):
-        self._session, self._lent, self.__name__ = session, lent, wire.words(lent["name"], 80)
+        self._session, self._lent, self.__name__ = session, lent, lent["name"]
 
     def _pack(self, value):
         return wire.pack(value, lambda other: other._lent)

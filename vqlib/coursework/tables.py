@@ -23,13 +23,12 @@ def write(path, text):
 
 
 def write_table(path, columns, rows):
-    """Write a CSV file; a ' stands in front of text that a spreadsheet would take for a formula."""
+    """Write a CSV file; one more ' stands in front of text that a spreadsheet would take for a formula without it."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        values = [row[column] for column in columns]
-        writer.writerow([f"'{value}" if str(value).startswith(FORMULA) else value for value in values])
+        writer.writerow([f"'{row[column]}" if _is_formula(row[column]) else row[column] for column in columns])
     write(path, stream.getvalue())
 
 
@@ -49,5 +48,10 @@ def read_table(path, *columns):
     return [{column: _plain((row[column] or "").strip()) for column in columns} for row in reader]
 
 
+def _is_formula(value):
+    """Whether a value begins as a formula does, behind any number of '."""
+    return str(value).lstrip("'").startswith(FORMULA)
+
+
 def _plain(value):
-    return value[1:] if value.startswith("'") and value[1:].startswith(FORMULA) else value
+    return value[1:] if value.startswith("'") and _is_formula(value) else value

@@ -78,6 +78,11 @@ def words(value, longest=SAID):
     return text if len(text) <= longest else text[:longest] + " ... (cut here)"
 
 
+def line(kind, error):
+    """Return an error on one line, as :func:`words` would."""
+    return words(" ".join(f"{kind}: {error}".splitlines()), 200)
+
+
 def encode(message):
     """Return a message as bytes.
 

@@ -1,4 +1,4 @@
-"""Grade one notebook, in a process of its own."""
+"""Run one notebook and its tests, in a process of its own, and keep what came out."""
 
 import json
 import resource
@@ -7,19 +7,19 @@ import nbformat
 from otter.nbmeta_config import NBMetadataConfig
 from otter.test_files import create_test_file
 
-from vqlib.coursework import report
+from vqlib.coursework import report, wire
 from vqlib.coursework.assignment import reason
 from vqlib.coursework.session import GRACE, Names, Session
 from vqlib.coursework.tables import write
 from vqlib.coursework.worker import TooSlow, at_most
 
 
-def grade(cells, student, tests, limits, isolated):
+def notebook(cells, student, tests, limits, isolated):
     """Run a notebook and its tests; return what is kept of it, as JSON can hold it."""
     session = Session(cells, limits, isolated)
     try:
         names = Names(session, STUDENT_ID=student)
-        questions = dict(examine(path, names, session.left) for path in tests)
+        questions = dict(question(path, names, session.left) for path in tests)
     finally:
         session.close()
     return {
@@ -30,7 +30,7 @@ def grade(cells, student, tests, limits, isolated):
     }
 
 
-def examine(path, names, left):
+def question(path, names, left):
     """Run the tests of a question; return its name, and its score with what each test says.
 
     What a student's functions return can keep a test busy here, such as a number that it counts up to. So tests end
@@ -42,18 +42,18 @@ def examine(path, names, left):
             test.run(names)
     except TooSlow as error:
         slow = str(error)
-    cases = [
-        {"passed": case.passed, "hidden": case.test_case.hidden, "reason": "" if case.passed else reason(case)}
-        for case in test.test_case_results
-    ]
+    cases = []
+    for case in test.test_case_results:
+        why = "" if case.passed else wire.words(reason(case))
+        cases.append({"passed": case.passed, "hidden": case.test_case.hidden, "reason": why})
     cases += [{"passed": False, "hidden": case.hidden, "reason": slow} for case in test.test_cases[len(cases) :]]
     return test.name, {"score": round(float(test.score), 4), "cases": cases}
 
 
 def keep(result_path, page_path, key, cells, student, tests, limits, isolated):
-    """Grade a notebook; write the page to be marked by eye, if one is wanted, and then the result: it is done."""
+    """Write the page to be marked by eye, if one is wanted, and then what :func:`notebook` gives: so it is done."""
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory * 2**20,) * 2)  # large answers come here, too
-    result = grade(cells, student, tests, limits, isolated)
+    result = notebook(cells, student, tests, limits, isolated)
     if page_path:
         write(page_path, report.by_eye(student, result["notebook"]))
     write(result_path, json.dumps({"key": key, **result}))
