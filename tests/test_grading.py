@@ -830,7 +830,8 @@ def student(isolated, tmp_path_factory):
     sources = {
         "early": "y = later + 1",
         "later": "later = 1",
-        "double": "import numpy as np, os, pathlib, socket, subprocess, sys, time, keras\n\ndef double(x):\n    return 2 * x",
+        "double": "import numpy as np, os, pathlib, socket, subprocess, sys, time, keras\n\n"
+        "def double(x):\n    return 2 * x",
         "box": "class Box:\n    size = (2, 3)\n    def scale(self, x, by=1): return by * np.array(x)\nbox = Box()",
         "mine": "pathlib.Path('mine').write_text('a file of my own')",
         "endless": "while True:\n    try:\n        while True: time.sleep(1)\n    except Exception: pass",
