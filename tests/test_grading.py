@@ -987,6 +987,8 @@ def test_a_task_that_fails_crashes_or_hangs_stops_no_other():
         "from vqlib.coursework.answers import AnswerError as Odd\nraise Odd({'message': 'cannot be pickled and back'})"
     )
     assert ends({"a": (error, {})}, function=exec)["a"] == ("AnswerError", "cannot be pickled and back")
+    interrupt = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)"
+    assert ends({"a": (interrupt, {})}, function=exec) == {"a": None}  # the first process alone says when to end
     found = ends({"slow": (600,), "quick": (0,)}, seconds=3)
     assert found["quick"] is None
     assert found["slow"].kind == "TimeoutError"
