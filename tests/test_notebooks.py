@@ -114,6 +114,15 @@ def test_first_code_cell_shows_versions_device_profile_and_what_takes_long(path)
     assert re.search(r'^Profile "full": .+\nTakes long, .+: .+$', shown, flags=re.MULTILINE)
 
 
+@every_notebook
+def test_header_and_first_code_cell_give_the_same_time_to_run(path):
+    duration = r"(\d+|half a|a)( and a half)? minutes?( and a half)?(?=( in all)? on two processor cores)"
+    cells = nbformat.read(path, as_version=4).cells
+    header, first = (" ".join(cell.source.split()) for cell in (cells[0], code_cells(path)[0][1]))
+    says = [re.search(duration, text) for text in (header, first)]
+    assert says[0][0] == says[1][0]
+
+
 def test_running_left_nothing_behind():
     """The nbval run comes before the unit tests, and its working folder is notebooks/."""
     ours = ("run.py", "coursework.py", "coursework")
