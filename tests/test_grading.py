@@ -1026,7 +1026,13 @@ def test_make_grade_passes_on_what_it_is_given():
         "DEADLINE": "2026-12-01T23:59",
         "JOBS": "3",
     }
-    command = ["make", "--dry-run", "grade", *[f"{name}={value}" for name, value in given.items()]]
+    command = [
+        "make",
+        "--no-print-directory",
+        "--dry-run",
+        "grade",
+        *[f"{name}={value}" for name, value in given.items()],
+    ]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.replace("\\\n", "")
     words = [
         "handed in",
