@@ -14,7 +14,7 @@ def check(attempt, *cases, tolerance=1e-5):
         The reader's function. A blank, one that returns None or ``...``, is told apart from a wrong answer.
     cases : tuples ``(arguments, expected)`` or ``(arguments, expected, hint)``
         `arguments` is a tuple. Numbers and arrays are compared within `tolerance`, relative and absolute; integers
-        and shapes exactly. The hint is shown when this case fails.
+        and shapes exactly. The hint is shown when this case fails, but not when only the type of the numbers is wrong.
     tolerance : float
 
     Returns
@@ -27,31 +27,31 @@ def check(attempt, *cases, tolerance=1e-5):
         if answer is None or answer is ...:
             print(f"{name}: nothing returned yet. Fill in the blank and run this cell again.")
             return False
-        wrong = _difference(answer, expected, tolerance)
+        wrong, of_type_alone = _difference(answer, expected, tolerance)
         if wrong:
-            print(f"{name}: not yet. {wrong}", *(f"Hint: {text}" for text in hint))
+            print(f"{name}: not yet. {wrong}", *(f"Hint: {text}" for text in hint if not of_type_alone))
             return False
-    print(f"{name}: all {len(cases)} checks pass.")
+    print(f"{name}: {'the check passes' if len(cases) == 1 else f'all {len(cases)} checks pass'}.")
     return True
 
 
 def _difference(answer, expected, tolerance):
-    """Return in words how an answer differs from what is expected; an empty string when it does not."""
+    """Return in words how an answer differs from what is expected, or an empty string; and if only in its type."""
     expected = np.asarray(expected)
     try:
         answer = np.asarray(answer)
     except ValueError:
-        return "The answer is a list of unequal parts, not an array."
+        return "The answer is a list of unequal parts, not an array.", False
     if answer.dtype.kind not in "biuf":
-        return f"The answer is {answer.dtype}, but {expected.dtype} is expected."
+        return f"The answer is {answer.dtype}, but {expected.dtype} is expected.", False
     if answer.shape != expected.shape:
-        return f"The shape is {answer.shape}, but {expected.shape} is expected."
+        return f"The shape is {answer.shape}, but {expected.shape} is expected.", False
     exact = expected.dtype.kind in "iub"
-    if exact and answer.size and answer.dtype.kind not in "iub":
-        return f"The answer is {answer.dtype}, but {expected.dtype} is expected."
     right = answer == expected if exact else np.isclose(answer, expected, rtol=tolerance, atol=tolerance)
-    if np.all(right):
-        return ""
-    if answer.ndim == 0:
-        return f"The answer is {answer}, which is not right."
-    return f"{np.count_nonzero(~right)} of {right.size} entries are not right."
+    if not np.all(right):
+        if answer.ndim == 0:
+            return f"The answer is {answer}, which is not right.", False
+        return f"{np.count_nonzero(~right)} of {right.size} entries are not right.", False
+    if exact and answer.size and answer.dtype.kind not in "iub":
+        return f"The values are right, but of type {answer.dtype}; {expected.dtype} is expected.", True
+    return "", False
