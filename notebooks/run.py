@@ -6,8 +6,8 @@
 Each chapter runs from an empty folder. With ``--profile full``, its notebook is written here when it ran without an
 error and without a word on stderr; other profiles only check. A full run can be interrupted: trainings resume from
 runs/, and a chapter that is finished, and whose inputs are as they were, is skipped. With ``--text``, changed text is
-brought into the notebooks, which keep their outputs, as long as no code has changed. Only a changed first cell, which
-installs and shows the versions, runs, alone: no other cell depends on it.
+brought into the notebooks, with tags and alt texts of cells. They keep their outputs, as long as no code has changed.
+Only a changed first cell, which installs and shows the versions, runs, alone: no other cell depends on it.
 """
 
 import argparse
@@ -192,7 +192,7 @@ def refresh_text(source, path):
     first_changed = cells[0].source != ran[0].source
     remedy = f"Run the chapter: make notebooks PROFILE=full CHAPTER={int(source.name[:2])}"
     for number, (new, old) in enumerate(zip(cells, ran, strict=False), 1):
-        if (new.source, new.metadata) != (old.source, old.metadata) and not (number == 1 and first_changed):
+        if new.source != old.source and not (number == 1 and first_changed):
             line = (new.source.strip() or "(empty)").splitlines()[0]
             raise ChapterError(f"{source.stem}: code cell {number}, `{line}`, is not the one that ran. {remedy}")
         new.outputs, new.execution_count = old.outputs, old.execution_count

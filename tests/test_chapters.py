@@ -61,6 +61,24 @@ def test_place_and_length_of_a_choice_do_not_give_the_answer_away(path):
     assert longest <= 2 / 3 * len(places), f"the right answer is the longest in {longest} of {len(places)}"
 
 
+@every_chapter
+def test_hint_check_and_solution_of_an_exercise_lie_behind_folds(path):
+    _, *exercises = re.split(r"^### Exercise ", section(path, "Exercises"), flags=re.MULTILINE)
+    with_a_check = 0
+    for exercise in exercises:
+        cells = re.findall(r"^```\{code-cell\} ipython3\n(.*?)^```$", exercise, re.MULTILINE | re.DOTALL)
+        open_cells = [cell for cell in cells if not re.search(r"^:?tags: \[.*hide-input.*\]$", cell, re.MULTILINE)]
+        name = exercise.splitlines()[0]
+        if "vqlib.check(" not in exercise:
+            assert "<details><summary>Answer</summary>" in exercise, name
+            continue
+        with_a_check += 1
+        assert "<details><summary>Hint</summary>" in exercise, name
+        assert sum("# @title Solution" in cell for cell in cells) == 1, name
+        assert not [cell for cell in open_cells if "vqlib.check(" in cell or "# @title" in cell], name
+    assert with_a_check >= 3
+
+
 # Numbers that only a run can know, as they look in prose.
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 RESULTS = {

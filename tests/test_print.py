@@ -21,7 +21,7 @@ CUT = """(paper) => [...document.querySelectorAll("article :is(pre, img, svg, ta
 }).map((part) => part.outerHTML.slice(0, 200))"""
 NOT_ON_PAPER = (
     "Skip to main content",
-    "Show code cell",
+    "Show the code",
     "Open issue",
     "Print to PDF",
     "Back to top",
