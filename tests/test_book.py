@@ -56,18 +56,18 @@ def test_every_internal_link_and_anchor_resolves(html, pages):
 
 
 def test_folds_of_checks_and_solutions_say_what_is_in_them(pages):
-    for name, page in pages.items():
-        if not re.match(r"notebooks/\d", name):
-            continue
-        folds = {"check": [], "solution": []}
-        for fold in page.select("article details.hide.above-input"):
-            words = [fold.select_one(f".{state}").text for state in ("collapsed", "expanded")]
-            for what, found in folds.items():
-                if words == [f"Show the {what}", f"Hide the {what}"]:
-                    found.append(fold.select_one("pre").text)
-        assert len(folds["check"]) == len(folds["solution"]) >= 3, name
-        assert all("vqlib.check(" in code and "# @title" not in code for code in folds["check"]), name
-        assert all(code.startswith("# @title Solution") for code in folds["solution"]), name
+    for path in sorted((ROOT / "book").glob("0*.md")):
+        folds = [
+            (fold.select_one(".collapsed").text, fold.select_one("pre").text)
+            for fold in pages[f"notebooks/{path.stem}.html"].select("article details.hide.above-input")
+        ]
+        checks = [code for name, code in folds if name == "Check"]
+        assert len(checks) >= 3
+        assert all("vqlib.check(" in code for code in checks), path.stem
+        titles = re.findall(r"^# @title (Solution to exercise .*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert [name for name, code in folds if code.startswith("# @title")] == titles
+        assert len(titles) >= len(checks)
+        assert {name for name, _ in folds} == {"Check", *titles, "Show the code"}
 
 
 def test_links_to_the_repository_name_files_that_exist(pages):

@@ -1,4 +1,4 @@
-"""Folds of cells that say what is in them: the check or the solution of an exercise, or code."""
+"""Folds of cells say what is in them: the check or the solution of an exercise, or code."""
 
 import re
 
@@ -6,13 +6,14 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 
-def content(code):
-    """Return in words what the fold over a cell's code holds."""
-    if re.match(r"# @title Solution", code):
-        return "the solution"
+def names(code):
+    """Return what stands on the fold over a cell's code while it is closed, and while it is open."""
+    title = re.match(r"# @title (.+)", code)  # Colab shows it, too
+    if title:
+        return title[1], title[1]
     if re.search(r"^\w+ = vqlib\.check\(", code, re.MULTILINE):
-        return "the check"
-    return "the code"
+        return "Check", "Check"
+    return "Show the code", "Hide the code"
 
 
 class NameFolds(SphinxPostTransform):
@@ -24,8 +25,7 @@ class NameFolds(SphinxPostTransform):
         """Name the folds of a page."""
         for cell in self.document.findall(nodes.container):
             if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input":
-                what = content(cell.children[0].astext())
-                cell["prompt_show"], cell["prompt_hide"] = f"Show {what}", f"Hide {what}"
+                cell["prompt_show"], cell["prompt_hide"] = names(cell.children[0].astext())
 
 
 def setup(app):
