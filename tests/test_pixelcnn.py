@@ -441,6 +441,7 @@ def test_code_grid_of_wrong_shape_is_refused(use, shape):
         ({"code_shape": (7, 0)}, r"code_shape must be an integer of at least 1, but 0 was given"),
         ({"num_embeddings": 0}, r"num_embeddings must be an integer of at least 1, but 0 was given"),
         ({"filters": -2}, r"filters must be an integer of at least 1, but -2 was given"),
+        ({"condition_shape": (), "num_conditions": 10}, r"PixelCNN takes no condition: .* or take GatedPixelCNN"),
     ],
     ids=str,
 )
