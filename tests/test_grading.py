@@ -462,6 +462,12 @@ def test_a_table_that_does_not_fit_is_named(tmp_path, data, words):
         tables.read_table(path, "student")
 
 
+def test_rows_that_a_spreadsheet_left_empty_are_nobodys(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("student,name\nada,Ada\n,\n,,\n \nbob,\n")
+    assert tables.read_table(path, "student") == [{"student": "ada"}, {"student": "bob"}]
+
+
 def test_gradescope_archive_gives_the_reference_full_marks(bundle, tmp_path):
     """otter's own run of the file that is uploaded, but for the making of its environment."""
     path = tmp_path / "submission.ipynb"
@@ -588,6 +594,16 @@ def test_a_zip_file_cannot_fill_the_memory(tmp_path):
     assert probes.peak_megabytes(handed_in.scan, tmp_path, "01-quantization") < 3 * handed_in.LARGEST / 1e6
 
 
+@pytest.mark.parametrize("zone", [None, datetime.UTC, datetime.timezone(datetime.timedelta(hours=-5))], ids=str)
+def test_a_deadline_is_in_local_time_or_names_its_zone(tmp_path, zone):
+    said = datetime.datetime.fromtimestamp(1_700_000_001, zone).isoformat()
+    deadline = grade.parser().parse_args(["bundle", "submissions", "--deadline", said]).deadline
+    for seconds, late in ((1, False), (2, True)):
+        write(tmp_path, "ada.ipynb", "1", seconds)
+        (file,) = handed_in.scan(tmp_path, "01-quantization", deadline=deadline)
+        assert any("late" in note for note in file.notes) == late
+
+
 def test_names_are_compared_as_people_read_them(tmp_path):
     write(tmp_path, unicodedata.normalize("NFD", "Jürgen Ω.ipynb"), "1")
     write(tmp_path, "ada_bob.ipynb", "STUDENT_ID = 'bob'")
@@ -616,8 +632,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", ["=1", "'=1", "''=1", "'tis", "-2 points", "it's", "@", "'", ""])
 def test_a_table_gives_back_what_it_was_given(tmp_path, text):
-    tables.write_table(tmp_path / "table.csv", ["text"], [{"text": text}, {"text": "end"}])
-    assert [row["text"] for row in tables.read_table(tmp_path / "table.csv", "text")] == [text, "end"]
+    rows = [{"text": text, "row": "1"}, {"text": "end", "row": "2"}]
+    tables.write_table(tmp_path / "table.csv", ["text", "row"], rows)
+    assert tables.read_table(tmp_path / "table.csv", "text", "row") == rows
 
 
 VALUES = [
