@@ -998,6 +998,7 @@ def ends(tasks, jobs=2, seconds=60, function=time.sleep):
 
 def test_a_task_that_fails_crashes_or_hangs_stops_no_other():
     assert ends({"a": (0,), "b": (0,), "c": (0,)}) == {"a": None, "b": None, "c": None}
+    assert ends({"a": (0,)}, jobs=-1) == {"a": None}
     assert ends({"a": ("x",)}, function=int)["a"].kind == "ValueError"
     assert ends({"a": (1,)}, function=os._exit)["a"].kind == "ChildProcessError"
     error = (
