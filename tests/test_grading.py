@@ -1038,6 +1038,7 @@ def test_jobs_suit_the_machine():
 
 def test_make_grade_passes_on_what_it_is_given():
     given = {
+        "ASSIGNMENT": "99",  # not built: the grader says so
         "SUBMISSIONS": "handed in",
         "OUT": "my out",
         "ROSTER": "all of them.csv",
@@ -1053,6 +1054,7 @@ def test_make_grade_passes_on_what_it_is_given():
     ]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.replace("\\\n", "")
     words = [
+        "build/coursework/99",
         "handed in",
         "--out",
         "my out",
