@@ -932,7 +932,7 @@ def test_a_test_sees_names_and_works_with_what_stays_there(student):
     np.testing.assert_array_equal(names["box"].scale([1, 2], by=3), [3, 6])
     assert names["double"].__name__ == "double"
     assert callable(names["check_and_more"])
-    np.testing.assert_array_equal(probe("gradients", names["double"], np.ones(2, "float32"))[0], [2, 2])
+    np.testing.assert_array_equal(probe("pullback", names["double"], 1.0, np.ones(2, "float32"))[0], [2, 2])
     expect(lambda box: box.size, (names["box"],), [2, 3])
     with pytest.raises(AnswerError, match="TypeError"):
         names["double"]({})
