@@ -113,6 +113,15 @@ def test_initialize_sets_averages_that_match_the_codebook(method, rng):
     assert np.abs(np.asarray(quantizer.codebook) - codebook).max() < 0.6 * codebook.std()
 
 
+def test_initialize_gives_an_entry_that_no_vector_is_left_for_an_average_to_move(rng):
+    vectors = rng.normal(size=(4, 2)).astype("float32")
+    vectors[3] = vectors[2]
+    quantizer = EMAVectorQuantizer(4, 2)
+    quantizer.initialize(vectors, "data")  # two entries are the same, and all vectors choose the first of them
+    np.testing.assert_allclose(np.sort(quantizer.counts), [0.25, 1, 1, 2])
+    np.testing.assert_allclose(quantizer.sums / quantizer.counts[:, None], quantizer.codebook, rtol=1e-6)
+
+
 def test_loss_is_the_commitment_loss_alone_and_the_codebook_gets_no_gradient():
     z, codebook = vectors_and_codebook()
     quantizer = moving_average_from(codebook, np.ones(16, "float32"), beta=0.4)
