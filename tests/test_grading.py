@@ -506,6 +506,15 @@ def test_whose_notebook_it_is(tmp_path):
     assert files["unknown.ipynb"].notes == ["the notebook has no student id", "not on the roster"]
 
 
+def test_the_last_student_id_of_a_notebook_counts_and_a_byte_order_mark_does_not(tmp_path):
+    write(tmp_path, "x.ipynb", "STUDENT_ID = 'first'\nAssignment('01-quantization', STUDENT_ID)")
+    notebook = nbformat.read(tmp_path / "x.ipynb", as_version=4)
+    notebook.cells.append(cell("STUDENT_ID = 'second'"))
+    (tmp_path / "x.ipynb").write_bytes(b"\xef\xbb\xbf" + nbformat.writes(notebook).encode())
+    (file,) = handed_in.scan(tmp_path, "01-quantization")
+    assert (file.student, file.notes) == ("second", [])
+
+
 def test_the_newest_counts_and_damaged_files_are_named(tmp_path):
     write(tmp_path, "b.ipynb", 'STUDENT_ID = "ada"', seconds=5)
     write(tmp_path, "a.ipynb", 'STUDENT_ID = "ada"', seconds=9)
