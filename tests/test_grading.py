@@ -848,6 +848,15 @@ def test_a_page_for_the_grader_runs_nothing_and_fetches_nothing():
     assert "default-src 'none'; img-src data:" in page
 
 
+def test_a_page_for_a_student_shows_names_as_text(bundle):
+    file = handed_in.File("<i>.ipynb", datetime.datetime(2026, 12, 1), [], notes=["also handed in: <b>.ipynb"])
+    row = grade.score_row("<u>", file, None, grade.Bundle(bundle), {})
+    page = report.feedback(grade.Bundle(bundle), row, None, {})
+    assert "01-quantization: &lt;u&gt;" in page
+    assert "also handed in: &lt;b&gt;.ipynb" in page
+    assert not re.search("<[ibu]>", page)
+
+
 @pytest.fixture(scope="module")
 def student(isolated, tmp_path_factory):
     """A session of many cells, good and hostile. One for several tests, since starting TensorFlow takes seconds."""
