@@ -482,6 +482,7 @@ def test_code_grid_of_wrong_shape_is_refused(tiny_vqvae, shape):
         ({"image_shape": (28, 0, 1)}, r"entry of image_shape must be an integer of at least 1, but 0"),
         ({"image_shape": (30, 28, 1)}, r"divisible by 4, the product of the strides, but image_shape is \(30, 28, 1\)"),
         ({"filters": (32, 0)}, r"entry of filters and strides must be an integer of at least 1, but 0"),
+        ({"strides": 2.0}, r"entry of filters and strides must be an integer of at least 1, but 2.0"),
         ({"strides": (2, 2.0)}, r"entry of filters and strides must be an integer of at least 1, but 2.0"),
         ({"strides": (2, 2, 1)}, r"strides must be .*one for each entry of filters"),
         ({"num_embeddings": 0}, r"num_embeddings must be an integer of at least 1, but 0 was given"),

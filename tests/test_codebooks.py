@@ -66,6 +66,14 @@ def test_an_entry_that_nothing_chooses_stays_where_it_is():
     assert float(quantizer.codebook[0, 0]) > 0.3
 
 
+def test_without_epsilon_an_average_over_nothing_leaves_its_entry_alone():
+    codebook = np.array([[0.0, 0.0], [9.0, 9.0]], "float32")
+    quantizer = moving_average_from(codebook, np.ones(2, "float32"), decay=0.0, epsilon=0.0)
+    quantizer(np.full((10, 2), 0.5, "float32"), training=True)
+    assert float(quantizer.counts[1]) == 0
+    np.testing.assert_array_equal(quantizer.codebook, [[0.5, 0.5], [9, 9]])
+
+
 def test_averages_move_only_in_training():
     z, codebook = vectors_and_codebook()
     quantizer = moving_average_from(codebook, np.ones(16, "float32"))
@@ -73,6 +81,16 @@ def test_averages_move_only_in_training():
         call()
         np.testing.assert_array_equal(quantizer.codebook, codebook)
         np.testing.assert_array_equal(quantizer.counts, np.ones(16))
+
+
+def test_averages_that_are_not_trainable_do_not_move(tiny_vqvae, images):
+    model = tiny_vqvae(quantizer=EMAVectorQuantizer(8, 4))
+    model.quantizer.trainable = False
+    model.compile("sgd")
+    before = np.array(model.quantizer.codebook)
+    model.fit(images, verbose=0)
+    np.testing.assert_array_equal(model.quantizer.codebook, before)
+    np.testing.assert_array_equal(model.quantizer.counts, np.ones(8))
 
 
 def test_a_new_quantizer_has_averages_that_match_its_codebook():
@@ -93,6 +111,15 @@ def test_initialize_sets_averages_that_match_the_codebook(method, rng):
     np.testing.assert_allclose(quantizer.counts, used / used.mean(), rtol=1e-5)
     quantizer(z, training=True)  # the first step is a small one
     assert np.abs(np.asarray(quantizer.codebook) - codebook).max() < 0.6 * codebook.std()
+
+
+def test_initialize_gives_an_entry_that_no_vector_is_left_for_an_average_to_move(rng):
+    vectors = rng.normal(size=(4, 2)).astype("float32")
+    vectors[3] = vectors[2]
+    quantizer = EMAVectorQuantizer(4, 2)
+    quantizer.initialize(vectors, "data")  # two entries are the same, and all vectors choose the first of them
+    np.testing.assert_allclose(np.sort(quantizer.counts), [0.25, 1, 1, 2])
+    np.testing.assert_allclose(quantizer.sums / quantizer.counts[:, None], quantizer.codebook, rtol=1e-6)
 
 
 def test_loss_is_the_commitment_loss_alone_and_the_codebook_gets_no_gradient():

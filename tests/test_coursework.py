@@ -422,6 +422,13 @@ def test_zero_may_be_missed_by_the_last_digits_and_names_stay_as_they_are():
         vqlib.coursework.compare([1.0, 0], [0.0, 1e-3], "the gradient")
 
 
+def test_tolerance_is_relative_to_the_largest_number_that_is_expected():
+    vqlib.coursework.compare([1e6, 1.0], [1e6, 1.5])
+    vqlib.coursework.compare([1.000001e-4], [1e-4])
+    with pytest.raises(AssertionError, match="not right yet"):
+        vqlib.coursework.compare([1.05e-4], [1e-4])
+
+
 def test_an_answer_cannot_change_what_it_is_compared_with():
     x = np.zeros(3)
 

@@ -18,6 +18,7 @@ from packaging.specifiers import SpecifierSet
 import vqlib
 from vqlib import __main__ as command
 from vqlib import checkpoints, data, doctor
+from vqlib._stderr import held_back
 
 pytestmark = pytest.mark.usefixtures("clean_environment", "no_network")
 SOME = {name: np.zeros(1, "uint8") for name in data.ARRAYS}
@@ -152,6 +153,13 @@ def test_what_packages_print_is_not_shown(only, capfd):
     shown = capfd.readouterr()
     assert "on stdout" not in shown.out
     assert shown.err == ""
+
+
+def test_nothing_is_held_back_where_there_is_no_stream(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with held_back():
+        done = True
+    assert done
 
 
 # Versions

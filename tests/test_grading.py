@@ -418,13 +418,13 @@ def test_marks_by_hand_stand_in_place_of_tests(bundle, tmp_path, pretend):
     marks = out / "marks.csv"
     assert "\n'=1+1,q6,6,,," in marks.read_text()  # no spreadsheet computes this
     with marks.open("a") as file:
-        file.write("'=1+1,q1,,3.5,-2 was harsh,\npaper,q6,,4,,\n")
+        file.write("'=1+1,q1,,3.5,-2 since p < 0,\npaper,q6,,4,,\n")
     rows = {row["student"]: row for row in grade.grade_folder(assignment, folder, out)}
     assert (rows["=1+1"]["q1"], rows["=1+1"]["total"]) == (3.5, 7.5)
     assert "q1 has a mark in place of 1 by tests" in rows["=1+1"]["notes"]
     assert (rows["paper"]["total"], rows["paper"]["notes"]) == (4, "nothing handed in")
-    assert "'=1+1,q1,4,3.5,'-2 was harsh," in marks.read_text()
-    assert "-2 was harsh" in (out / "feedback" / f"{file_name('=1+1')}.html").read_text()
+    assert "'=1+1,q1,4,3.5,'-2 since p < 0," in marks.read_text()
+    assert "-2 since p &lt; 0" in (out / "feedback" / f"{file_name('=1+1')}.html").read_text()
     before = marks.read_text()
     grade.grade_folder(assignment, folder, out)
     assert marks.read_text() == before
@@ -460,6 +460,12 @@ def test_a_table_that_does_not_fit_is_named(tmp_path, data, words):
         path.write_bytes(data)
     with pytest.raises(tables.GradingError, match=words):
         tables.read_table(path, "student")
+
+
+def test_rows_that_a_spreadsheet_left_empty_are_nobodys(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("student,name\nada,Ada\n,\n,,\n \nbob,\n")
+    assert tables.read_table(path, "student") == [{"student": "ada"}, {"student": "bob"}]
 
 
 def test_gradescope_archive_gives_the_reference_full_marks(bundle, tmp_path):
@@ -498,6 +504,15 @@ def test_whose_notebook_it_is(tmp_path):
     assert files["Ada Lovelace_1815/work.ipynb"].notes == ["the notebook has the student id byron"]
     assert files["x.ipynb"].notes == ["this is the assignment 02-other"]
     assert files["unknown.ipynb"].notes == ["the notebook has no student id", "not on the roster"]
+
+
+def test_the_last_student_id_of_a_notebook_counts_and_a_byte_order_mark_does_not(tmp_path):
+    write(tmp_path, "x.ipynb", "STUDENT_ID = 'first'\nAssignment('01-quantization', STUDENT_ID)")
+    notebook = nbformat.read(tmp_path / "x.ipynb", as_version=4)
+    notebook.cells.append(cell("STUDENT_ID = 'second'"))
+    (tmp_path / "x.ipynb").write_bytes(b"\xef\xbb\xbf" + nbformat.writes(notebook).encode())
+    (file,) = handed_in.scan(tmp_path, "01-quantization")
+    assert (file.student, file.notes) == ("second", [])
 
 
 def test_the_newest_counts_and_damaged_files_are_named(tmp_path):
@@ -588,6 +603,16 @@ def test_a_zip_file_cannot_fill_the_memory(tmp_path):
     assert probes.peak_megabytes(handed_in.scan, tmp_path, "01-quantization") < 3 * handed_in.LARGEST / 1e6
 
 
+@pytest.mark.parametrize("zone", [None, datetime.UTC, datetime.timezone(datetime.timedelta(hours=-5))], ids=str)
+def test_a_deadline_is_in_local_time_or_names_its_zone(tmp_path, zone):
+    said = datetime.datetime.fromtimestamp(1_700_000_001, zone).isoformat()
+    deadline = grade.parser().parse_args(["bundle", "submissions", "--deadline", said]).deadline
+    for seconds, late in ((1, False), (2, True)):
+        write(tmp_path, "ada.ipynb", "1", seconds)
+        (file,) = handed_in.scan(tmp_path, "01-quantization", deadline=deadline)
+        assert any("late" in note for note in file.notes) == late
+
+
 def test_names_are_compared_as_people_read_them(tmp_path):
     write(tmp_path, unicodedata.normalize("NFD", "Jürgen Ω.ipynb"), "1")
     write(tmp_path, "ada_bob.ipynb", "STUDENT_ID = 'bob'")
@@ -616,8 +641,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", ["=1", "'=1", "''=1", "'tis", "-2 points", "it's", "@", "'", ""])
 def test_a_table_gives_back_what_it_was_given(tmp_path, text):
-    tables.write_table(tmp_path / "table.csv", ["text"], [{"text": text}, {"text": "end"}])
-    assert [row["text"] for row in tables.read_table(tmp_path / "table.csv", "text")] == [text, "end"]
+    rows = [{"text": text, "row": "1"}, {"text": "end", "row": "2"}]
+    tables.write_table(tmp_path / "table.csv", ["text", "row"], rows)
+    assert tables.read_table(tmp_path / "table.csv", "text", "row") == rows
 
 
 VALUES = [
@@ -822,6 +848,15 @@ def test_a_page_for_the_grader_runs_nothing_and_fetches_nothing():
     assert "default-src 'none'; img-src data:" in page
 
 
+def test_a_page_for_a_student_shows_names_as_text(bundle):
+    file = handed_in.File("<i>.ipynb", datetime.datetime(2026, 12, 1), [], notes=["also handed in: <b>.ipynb"])
+    row = grade.score_row("<u>", file, None, grade.Bundle(bundle), {})
+    page = report.feedback(grade.Bundle(bundle), row, None, {})
+    assert "01-quantization: &lt;u&gt;" in page
+    assert "also handed in: &lt;b&gt;.ipynb" in page
+    assert not re.search("<[ibu]>", page)
+
+
 @pytest.fixture(scope="module")
 def student(isolated, tmp_path_factory):
     """A session of many cells, good and hostile. One for several tests, since starting TensorFlow takes seconds."""
@@ -915,7 +950,7 @@ def test_a_test_sees_names_and_works_with_what_stays_there(student):
     np.testing.assert_array_equal(names["box"].scale([1, 2], by=3), [3, 6])
     assert names["double"].__name__ == "double"
     assert callable(names["check_and_more"])
-    np.testing.assert_array_equal(probe("gradients", names["double"], np.ones(2, "float32"))[0], [2, 2])
+    np.testing.assert_array_equal(probe("pullback", names["double"], 1.0, np.ones(2, "float32"))[0], [2, 2])
     expect(lambda box: box.size, (names["box"],), [2, 3])
     with pytest.raises(AnswerError, match="TypeError"):
         names["double"]({})
@@ -981,6 +1016,7 @@ def ends(tasks, jobs=2, seconds=60, function=time.sleep):
 
 def test_a_task_that_fails_crashes_or_hangs_stops_no_other():
     assert ends({"a": (0,), "b": (0,), "c": (0,)}) == {"a": None, "b": None, "c": None}
+    assert ends({"a": (0,)}, jobs=-1) == {"a": None}
     assert ends({"a": ("x",)}, function=int)["a"].kind == "ValueError"
     assert ends({"a": (1,)}, function=os._exit)["a"].kind == "ChildProcessError"
     error = (
@@ -1020,6 +1056,7 @@ def test_jobs_suit_the_machine():
 
 def test_make_grade_passes_on_what_it_is_given():
     given = {
+        "ASSIGNMENT": "99",  # not built: the grader says so
         "SUBMISSIONS": "handed in",
         "OUT": "my out",
         "ROSTER": "all of them.csv",
@@ -1035,6 +1072,7 @@ def test_make_grade_passes_on_what_it_is_given():
     ]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.replace("\\\n", "")
     words = [
+        "build/coursework/99",
         "handed in",
         "--out",
         "my out",

@@ -72,6 +72,10 @@ def test_psnr_of_equal_images_is_infinite():
     assert metrics.psnr(0.0) == np.inf
 
 
+def test_psnr_of_a_model_that_diverged_is_no_number():
+    assert np.isnan(metrics.psnr(float("nan")))
+
+
 def test_nats_a_code_become_bits_an_image():
     assert metrics.bits_per_image(np.log(2), (7, 7)) == pytest.approx(49)
     assert metrics.bits_per_image(1.0364, (7, 7)) == pytest.approx(73.3, abs=0.05)  # figures measured together

@@ -428,6 +428,14 @@ def test_codes_that_are_not_integers_are_refused(use):
         use(np.zeros((2, 3, 4)))
 
 
+def test_codes_to_validate_on_are_refused_before_the_training(strict_prior):
+    before = strict_prior.get_weights()
+    with pytest.raises(ValueError, match=r"codes to validate on must lie in 0..4"):
+        strict_prior.fit(np.zeros((2, 3, 4), int), validation_data=np.full((2, 3, 4), K), verbose=0)
+    for found, expected in zip(strict_prior.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("shape", [(3, 4), (2, 4, 3), (2, 12), (2, 3, 4, 1)], ids=str)
 def test_code_grid_of_wrong_shape_is_refused(use, shape):
     with pytest.raises(ValueError, match=r"must have shape \(batch, 3, 4\), but have shape"):
@@ -441,6 +449,7 @@ def test_code_grid_of_wrong_shape_is_refused(use, shape):
         ({"code_shape": (7, 0)}, r"code_shape must be an integer of at least 1, but 0 was given"),
         ({"num_embeddings": 0}, r"num_embeddings must be an integer of at least 1, but 0 was given"),
         ({"filters": -2}, r"filters must be an integer of at least 1, but -2 was given"),
+        ({"condition_shape": (), "num_conditions": 10}, r"PixelCNN takes no condition: .* or take GatedPixelCNN"),
     ],
     ids=str,
 )

@@ -9,6 +9,9 @@ import tempfile
 @contextlib.contextmanager
 def held_back():
     """Hold back what the block writes to the standard error stream, native code included; show it if it fails."""
+    if sys.stderr is None:  # closed, as where a program runs without a terminal
+        yield
+        return
     with tempfile.TemporaryFile() as messages:
         sys.stderr.flush()
         stderr = os.dup(2)

@@ -37,7 +37,7 @@ def build_decoder(code_shape, embedding_dim, channels, filters=(32, 64), strides
 
 def strides_of(filters, strides):
     """Return one stride for each entry of `filters`."""
-    return (strides,) * len(filters) if isinstance(strides, int) else tuple(strides)
+    return (strides,) * len(filters) if np.ndim(strides) == 0 else tuple(strides)
 
 
 class Autoencoder(keras.Model):
@@ -172,7 +172,7 @@ class VQVAE(Autoencoder):
         super().__init__(image_shape, stride, data_variance, **{"name": "vqvae", **kwargs})
         self.code_shape = (image_shape[0] // stride, image_shape[1] // stride)
         self.filters = tuple(filters)
-        self.strides = strides if isinstance(strides, int) else tuple(strides)
+        self.strides = strides if np.ndim(strides) == 0 else tuple(strides)
         self.encoder = build_encoder(self.image_shape, quantizer.embedding_dim, self.filters, self.strides)
         self.quantizer = quantizer
         self.decoder = build_decoder(

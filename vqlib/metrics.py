@@ -54,9 +54,10 @@ def mean_squared_error(images, reconstructions):
 def psnr(mse, peak=1.0):
     """Return the peak signal-to-noise ratio in decibels: 10 log10(peak² / mse).
 
-    `peak` is the width of the range of the pixels: 1 for [-0.5, 0.5] and [0, 1]. Infinity when `mse` is 0.
+    `peak` is the width of the range of the pixels: 1 for [-0.5, 0.5] and [0, 1]. Infinity when `mse` is 0, and NaN
+    when it is NaN.
     """
-    return float(10 * np.log10(peak**2 / mse)) if mse > 0 else float("inf")
+    return float("inf") if mse == 0 else float(10 * np.log10(peak**2 / mse))
 
 
 def bits_per_image(nats_per_code, code_shape):

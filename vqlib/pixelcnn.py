@@ -232,6 +232,8 @@ class PixelCNN(Prior):
         num_pixelcnn_layers=2,
         **kwargs,
     ):
+        if {"condition_shape", "num_conditions"} & set(kwargs):
+            raise ValueError("PixelCNN takes no condition: leave condition_shape out, or take GatedPixelCNN.")
         super().__init__(code_shape, num_embeddings, **{"name": "pixelcnn", **kwargs})
         check_positive_integer("filters", filters)
         self.filters = filters

@@ -119,7 +119,7 @@ class Prior(keras.Model):
             if isinstance(inputs, tuple):
                 raise ValueError(
                     f"{name}: a tuple was given, but this prior takes an array of codes alone. "
-                    "For a prior that takes the pair (codes, condition), give condition_shape and num_conditions."
+                    "GatedPixelCNN, with condition_shape and num_conditions, takes the pair (codes, condition)."
                 )
             return [inputs]
         if not is_pair:

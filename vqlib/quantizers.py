@@ -215,7 +215,7 @@ class VectorQuantizer(Quantizer):
         commitment_loss = self.beta * ops.mean((z - ops.stop_gradient(z_q)) ** 2)
         self.add_loss(codebook_loss + commitment_loss if self.moved_by_loss else commitment_loss)
         self._measure(codes, codebook_loss=codebook_loss, commitment_loss=commitment_loss)
-        if training and not self.moved_by_loss:
+        if training and self.trainable and not self.moved_by_loss:
             self._do(self._move_codebook, ops.stop_gradient(z), codes, now=not backend.several_replicas())
         return ops.cast(ESTIMATORS[self.estimator](z, z_q), dtype)
 
@@ -281,6 +281,8 @@ class EMAVectorQuantizer(VectorQuantizer):
     chooses to the origin, after about a thousand batches at the defaults. The averages replace the codebook loss: only
     the commitment loss is added. The metric ``codebook_loss`` is the squared distance all the same.
 
+    With ``trainable = False`` nothing moves, as in Keras's BatchNormalization.
+
     An entry that hardly any vector chooses is dead. With `restart_below`, it is put on a random vector of the batch
     (Dhariwal et al. 2020, "Jukebox", section 3.1).
 
@@ -291,7 +293,7 @@ class EMAVectorQuantizer(VectorQuantizer):
     decay : float, in [0, 1)
         0.99 in the paper: an average over about the last 100 batches.
     epsilon : float, at least 0
-        Added to every N, which are then scaled back to their sum.
+        Added to every N, which are then scaled back to their sum. With 0, an entry whose N is 0 stays where it is.
     restart_below : float, at least 0
         An entry is dead when its N is below this fraction of the mean N. 0, the default, restarts none.
     seed : int, optional
@@ -388,7 +390,8 @@ class EMAVectorQuantizer(VectorQuantizer):
         smoothed = (counts + self.epsilon) * total / (total + self.num_embeddings * self.epsilon)
         self.counts.assign(counts)
         self.sums.assign(sums)
-        self.codebook.assign(sums / smoothed[:, None])
+        kept = smoothed[:, None] > 0  # without epsilon, an average over nothing is no place to move to
+        self.codebook.assign(ops.where(kept, sums / smoothed[:, None], ops.convert_to_tensor(self.codebook)))
 
     def _restart(self, counts, sums, z):
         """Put dead entries on random vectors, with twice the use that would be too little."""

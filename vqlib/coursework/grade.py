@@ -224,6 +224,12 @@ def grade_folder(bundle, folder, out, limits=None, isolated=True, roster=(), dea
     return rows
 
 
+def local_time(text):
+    """Return a time in ISO format as local time without a zone, which it may name; times of files are so, too."""
+    time = datetime.datetime.fromisoformat(text)
+    return time.astimezone().replace(tzinfo=None) if time.tzinfo else time
+
+
 def parser():
     """Return what reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="python -m vqlib.coursework.grade")
@@ -231,7 +237,7 @@ def parser():
     parser.add_argument("submissions", type=pathlib.Path, help="the folder with notebooks and zip files")
     parser.add_argument("--out", type=pathlib.Path, help="where results go; build/grades/NN-name by default")
     parser.add_argument("--roster", help="a CSV file with a column student")
-    parser.add_argument("--deadline", type=datetime.datetime.fromisoformat, help="such as 2026-12-01T23:59, local time")
+    parser.add_argument("--deadline", type=local_time, help="such as 2026-12-01T23:59, local time")
     parser.add_argument("--jobs", type=int, help="notebooks at a time; by default as many as suit this machine")
     parser.add_argument("--cell", type=float, default=sandbox.Limits.cell, help="seconds for a cell or a test's call")
     parser.add_argument("--total", type=float, default=sandbox.Limits.total, help="seconds for a notebook")

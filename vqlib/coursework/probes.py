@@ -15,11 +15,6 @@ def peak_megabytes(function, *arguments):
         tracemalloc.stop()
 
 
-def gradients(function, *arrays):
-    """Return the gradient of the sum of what `function` gives, for each of the float arrays that it is given."""
-    return pullback(function, 1.0, *arrays)
-
-
 def pullback(function, weights, *arrays):
     """Return the gradient of the weighted sum of what `function` gives, for each of the float arrays that it is given.
 

@@ -33,7 +33,7 @@ def write_table(path, columns, rows):
 
 
 def read_table(path, *columns):
-    """Return these columns of a CSV file, a dict of texts for each row."""
+    """Return these columns of a CSV file, a dict of texts for each row; spreadsheets leave rows without text behind."""
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -45,7 +45,8 @@ def read_table(path, *columns):
     missing = set(columns) - set(reader.fieldnames or ())
     if missing:
         raise GradingError(f"{path} needs the columns {', '.join(columns)}; there is no {', '.join(sorted(missing))}.")
-    return [{column: _plain((row[column] or "").strip()) for column in columns} for row in reader]
+    rows = [{column: _plain((row[column] or "").strip()) for column in columns} for row in reader]
+    return [row for row in rows if any(row.values())]
 
 
 def _is_formula(value):
