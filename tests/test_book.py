@@ -257,3 +257,11 @@ def test_asides_and_nothing_else_stand_in_the_margin(pages):
     asides = [quote for quote in quotes if quote.get_text().strip().startswith("Aside.")]
     assert len(asides) >= 3
     assert [quote for quote in quotes if "margin" in quote.get("class", [])] == asides
+
+
+def test_the_fold_of_a_solution_says_so(pages):
+    for path in sorted((ROOT / "book").glob("0*.md")):
+        titles = re.findall(r"^# @title (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        folds = pages[f"notebooks/{path.stem}.html"].select("details.hide > summary > .collapsed")
+        assert titles
+        assert [fold.get_text() for fold in folds if not fold.get_text().startswith("Show code cell")] == titles
