@@ -184,6 +184,7 @@ def test_definitions_read_well_under_the_pointer(book_extension):
     [
         ("A blind\nspot, two dead codes and a code.", ["blind spot", "dead code", "code"]),
         ("The learning rate of this code in one line of code.", []),
+        ("A curve that is level, a step of one grey level, and two levels.", ["level"]),
         ("Codebooks and decoders, autoencoders, gated PixelCNN", ["codebook", "decoder", "gated PixelCNN"]),
     ],
 )
