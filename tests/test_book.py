@@ -266,3 +266,15 @@ def test_the_fold_of_a_solution_says_so(pages):
         folds = pages[f"notebooks/{path.stem}.html"].select("details.hide > summary > .collapsed")
         assert titles
         assert [fold.get_text() for fold in folds if not fold.get_text().startswith("Show code cell")] == titles
+
+
+def test_printed_sentences_wrap_and_columns_and_logs_do_not(pages):
+    printed = pages["notebooks/05-pixelcnn.html"].select("div.output:has(pre)")
+    wraps = {output.get_text().strip(): "wrapped" in output["class"] for output in printed}
+    (sentence,) = (text for text in wraps if text.startswith("136 of 1,176 legal pairs"))
+    (columns,) = (text for text in wraps if text.startswith("InputLayer"))
+    assert wraps[sentence]
+    assert not wraps[columns]
+    logs = [text for text in wraps if "Epoch 1" in text]
+    assert logs
+    assert not any(wraps[text] for text in logs)
