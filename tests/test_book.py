@@ -199,6 +199,7 @@ def test_definitions_read_well_under_the_pointer(book_extension):
     [
         ("A blind\nspot, two dead codes and a code.", ["blind spot", "dead code", "code"]),
         ("The learning rate of this code in one line of code.", []),
+        ("A curve that is level, a step of one grey level, and two levels.", ["level"]),
         ("Codebooks and decoders, autoencoders, gated PixelCNN", ["codebook", "decoder", "gated PixelCNN"]),
     ],
 )
@@ -272,3 +273,16 @@ def test_asides_and_nothing_else_stand_in_the_margin(pages):
     asides = [quote for quote in quotes if quote.get_text().strip().startswith("Aside.")]
     assert len(asides) >= 3
     assert [quote for quote in quotes if "margin" in quote.get("class", [])] == asides
+
+
+
+def test_printed_sentences_wrap_and_columns_and_logs_do_not(pages):
+    printed = pages["notebooks/05-pixelcnn.html"].select("div.output:has(pre)")
+    wraps = {output.get_text().strip(): "wrapped" in output["class"] for output in printed}
+    (sentence,) = (text for text in wraps if text.startswith("136 of 1,176 legal pairs"))
+    (columns,) = (text for text in wraps if text.startswith("InputLayer"))
+    assert wraps[sentence]
+    assert not wraps[columns]
+    logs = [text for text in wraps if "Epoch 1" in text]
+    assert logs
+    assert not any(wraps[text] for text in logs)

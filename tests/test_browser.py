@@ -314,6 +314,33 @@ def test_every_fold_of_a_chapter_opens_by_keyboard(browser, address, chapter):
     assert not record.foreign + record.failed + record.errors
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_on_a_phone_the_buttons_open_the_books_and_the_pages_contents(browser, address, scheme):
+    page, record, _ = open_page(browser, address + "notebooks/05-pixelcnn.html", address)
+    page.set_viewport_size({"width": WIDTHS[0], "height": 800})
+    show(page, scheme)
+    page.locator(".secondary-toggle:visible").click()
+    page.locator("dialog a[href='#temperature']").click()
+    page.locator("#pst-secondary-sidebar-modal").wait_for(state="hidden")
+    assert page.url.endswith("#temperature")
+    assert 0 <= page.locator("#temperature h2").bounding_box()["y"] < 300
+    page.locator(".primary-toggle:visible").click()
+    page.locator("dialog a", has_text="Notation").click()
+    page.wait_for_url(address + "book/notation.html")
+    page.close()
+    assert not record.foreign + record.failed + record.errors
+
+
+def test_on_a_wide_window_the_button_folds_the_books_contents_away(browser, address):
+    page, record, _ = open_page(browser, address + "book/index.html", address)
+    contents = page.locator("#pst-primary-sidebar")
+    assert contents.is_visible()
+    page.locator(".primary-toggle:visible").click()
+    contents.wait_for(state="hidden")
+    page.close()
+    assert not record.foreign + record.failed + record.errors
+
+
 def test_search_finds_the_blind_spot(browser, address):
     page, record, _ = open_page(browser, address + "book/index.html", address)
     page.keyboard.press("Control+K")
@@ -324,8 +351,10 @@ def test_search_finds_the_blind_spot(browser, address):
     results.first.wait_for()
     page.wait_for_load_state("networkidle")
     found = [link.get_attribute("href") for link in results.all()]
+    shown = [part.text_content() for part in page.locator("#search-results .context").all()]
     page.close()
     assert [href for href in found if "05-pixelcnn" in href], found
+    assert [text for text in shown if "of stacked masked convolutions" in text], shown  # not a list of headings
     assert not record.foreign + record.failed + record.errors
 
 

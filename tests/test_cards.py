@@ -1,5 +1,7 @@
 """The tables of the results page say what the cards say."""
 
+import re
+
 import pytest
 
 import vqlib
@@ -59,3 +61,16 @@ def test_table_of_all_cards_has_every_metric_of_each(cards, name):
     for metric, value in card["metrics"].items():
         label, _, form = cards.METRICS.get(metric, (metric, metric, "{:.4g}"))
         assert table[label] == form.format(value)
+
+
+def test_each_shipped_model_has_its_column_on_the_results_page(cards):
+    page = (checkpoints.FOLDER.parents[1] / "book" / "results.md").read_text(encoding="utf-8")
+    tables = [cards.shipped(*models.split()) for models in re.findall(r"{model-cards} (.*)", page)]
+    assert sorted(card["name"] for table in tables for card in table) == sorted(checkpoints.names())
+
+
+def test_a_table_has_no_row_for_what_none_of_its_models_has(cards):
+    tables = {name: rows_of(cards.table(cards.shipped(name))) for name in ("VQVAE", "PixelCNN", "Classifier")}
+    assert all(any(line[1:]) for table in tables.values() for line in table)
+    assert "test bits an image" in {line[0] for line in tables["PixelCNN"]}
+    assert "test bits an image" not in {line[0] for line in tables["VQVAE"]}

@@ -1,7 +1,8 @@
 """Tables of what the shipped models reach, read from their cards when the book is built.
 
-The directive ``model-cards`` shows all cards, ``card-rows NAME KEY`` the comparison that a card holds under a key,
-"rows" unless one is given: one row for each method and number of epochs, mean and standard deviation over seeds.
+The directive ``model-cards CLASS ...`` shows the cards of all models of these classes, ``card-rows NAME KEY`` the
+comparison that a card holds under a key, "rows" unless one is given: one row for each method and number of epochs, mean
+and standard deviation over seeds.
 """
 
 import json
@@ -32,7 +33,7 @@ METRICS = {  # what a card calls it: a label, the same in short, and how to writ
 
 
 def facts(card):
-    """Return what a card says, as a dict of label to text."""
+    """Return what a card says, as a dict of label to text, which is empty for what it does not say."""
     config = card["config"]
     wrapped = config.get("quantizers") or [config["quantizer"]] if {"quantizer", "quantizers"} & set(config) else []
     with_codes = [quantizer["config"] for quantizer in wrapped] or [config]
@@ -40,7 +41,7 @@ def facts(card):
     def sizes(name):
         return ", ".join(str(each[name]) for each in with_codes if name in each)
 
-    measured = {}
+    measured = {label: "" for label, _, _ in METRICS.values()}
     for key, value in card["metrics"].items():
         label, _, form = METRICS.get(key, (key, key, "{:.4g}"))
         measured[label] = form.format(value)
@@ -61,9 +62,10 @@ def facts(card):
 
 
 def table(cards):
-    """Return a Markdown table, lines: a row for each fact, a column for each model."""
+    """Return a Markdown table, lines: a row for each fact that a card has, a column for each model."""
     columns = [facts(card) for card in cards]
     labels = dict.fromkeys(label for column in columns for label in column)  # in order, each once
+    labels = [label for label in labels if any(column.get(label) for column in columns)]
     return [
         "| | " + " | ".join(f"`{card['name']}`" for card in cards) + " |",
         "| --- |" + " --- |" * len(cards),
@@ -106,14 +108,22 @@ def comparison(rows):
     return [f"| {' | '.join(cells)} |", "| --- |" + " --- |" * (len(cells) - 1), *lines]
 
 
+def shipped(*models):
+    """Return the cards of all shipped models of some classes, those with short names, of early chapters, first."""
+    paths = sorted(FOLDER.glob("*.json"), key=lambda path: (len(path.stem), path.stem))
+    return [card for card in (json.loads(path.read_text()) for path in paths) if card["model"] in models]
+
+
 class ModelCards(SphinxDirective):
-    """All cards, as one table; a sentence where there are none."""
+    """The cards of the models of some classes, as one table; a sentence where there are none."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
 
     def run(self):
         """Return the table's nodes."""
-        paths = sorted(FOLDER.glob("*.json"), reverse=True)  # the vqvae before the prior
-        lines = table([json.loads(path.read_text()) for path in paths])
-        return parsed(self, lines if paths else ["No trained models are shipped yet."])
+        cards = shipped(*self.arguments[0].split())
+        return parsed(self, table(cards) if cards else ["No such model is shipped yet."])
 
 
 class CardRows(SphinxDirective):
@@ -130,8 +140,10 @@ class CardRows(SphinxDirective):
 
 def parsed(directive, lines):
     """Return the nodes of Markdown lines."""
-    node = nodes.container(classes=["model-cards"])
+    node = nodes.container()
     directive.state.nested_parse(StringList(lines, str(FOLDER)), 0, node)
+    for made in node.findall(nodes.table):
+        made["classes"].append("cards")
     return node.children
 
 

@@ -26,6 +26,7 @@ OTHERWISE = (
     r"code (?:cells?|uses)",
     r"turns a condition",
     r"condition for",
+    r"(?:is|grey) level",
 )
 
 

@@ -2,3 +2,8 @@
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("[role=doc-biblioentry]").forEach((entry) => entry.setAttribute("role", "listitem"));
 });
+// On a narrow window the page's contents open over the page. Whoever follows one of them wants to see where it leads.
+document.addEventListener("DOMContentLoaded", () => {
+  const drawer = document.getElementById("pst-secondary-sidebar-modal");
+  drawer?.addEventListener("click", (event) => event.target.closest("a[href^='#']") && drawer.close());
+});
