@@ -275,7 +275,6 @@ def test_asides_and_nothing_else_stand_in_the_margin(pages):
     assert [quote for quote in quotes if "margin" in quote.get("class", [])] == asides
 
 
-
 def test_printed_sentences_wrap_and_columns_and_logs_do_not(pages):
     printed = pages["notebooks/05-pixelcnn.html"].select("div.output:has(pre)")
     wraps = {output.get_text().strip(): "wrapped" in output["class"] for output in printed}
