@@ -1,6 +1,7 @@
 """Profiles, and trainings that survive an interruption."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -195,6 +196,31 @@ def test_run_interrupted_between_record_and_weights_starts_afresh(train, tmp_pat
     assert len(history.history["loss"]) == 4
 
 
+@pytest.mark.parametrize("metadata", ['{"epoch": 1, "batch": 0}', "", None], ids=["old", "cut off", "none"])
+def test_run_interrupted_between_weights_and_metadata_trains_no_epoch_twice(train, tmp_path, metadata):
+    with pytest.raises(Interruption):
+        train(InterruptAfter(2))
+    path = tmp_path / "run" / "state" / "training_metadata.json"
+    path.unlink() if metadata is None else path.write_text(metadata)
+    watch = Watch()
+    model, history = train(watch)
+    assert watch.begun == [2, 3]
+    assert len(history.history["loss"]) == 4
+    assert model.optimizer.iterations == 8
+
+
+def test_run_interrupted_between_record_and_new_weights_trains_the_epoch_again(train, tmp_path):
+    with pytest.raises(Interruption):
+        train(InterruptAfter(2))
+    state = tmp_path / "run" / "state"
+    for name in ("latest.weights.h5", "training_metadata.json"):
+        shutil.copy(state / f"{name}.bkp", state / name)
+    watch = Watch()
+    model, _ = train(watch)
+    assert watch.begun == [1, 2, 3]
+    assert model.optimizer.iterations == 8
+
+
 def test_finished_run_is_only_loaded(train):
     model, history = train()
     watch = Watch()
@@ -290,7 +316,7 @@ def test_run_kept_by_an_older_vqlib_is_taken_up(train, tmp_path):
     train(epochs=2)
     record = tmp_path / "run" / "run.json"
     old = json.loads(record.read_text())
-    del old["seeds"]
+    del old["seeds"], old["steps"]
     record.write_text(json.dumps(old))
     watch = Watch()
     train(watch, epochs=3)

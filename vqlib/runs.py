@@ -72,11 +72,12 @@ class LiveLine(keras.callbacks.Callback):
 class Resumable(keras.callbacks.BackupAndRestore):
     """Keep the state of a training after every epoch, and take it up from there when ``fit`` is called again.
 
-    Keras's BackupAndRestore, which keeps weights and optimizer, with four additions: the history of earlier epochs
+    Keras's BackupAndRestore, which keeps weights and optimizer, with some additions: the history of earlier epochs
     comes back too, and is printed unless ``verbose=0``; so does the state of dropout's random numbers, which is no
     weight; a finished run is kept, so that calling ``fit`` again only loads it; and a folder that holds the run of
-    another model is refused. On TensorFlow, where ``keras.utils.set_random_seed`` fixes the order of the examples,
-    a run that was interrupted ends with the same numbers as one that was not.
+    another model is refused. The optimizer's steps tell which epochs are done, so that an interruption between the
+    writing of two files does no harm. On TensorFlow, where ``keras.utils.set_random_seed`` fixes the order of the
+    examples, a run that was interrupted ends with the same numbers as one that was not.
 
     Parameters
     ----------
@@ -87,7 +88,8 @@ class Resumable(keras.callbacks.BackupAndRestore):
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         super().__init__(str(self.folder / "state"), double_checkpoint=True, delete_checkpoint=False)
-        self.epochs, self.seeds = [], []  # of each epoch: its logs, and the states of random numbers at its end
+        # Of each epoch: its logs, and at its end the states of random numbers and the optimizer's steps.
+        self.epochs, self.seeds, self.steps = [], [], []
 
     def on_train_begin(self, logs=None):
         """Restore weights, optimizer, epoch and history, if there are any, and show the history."""
@@ -99,8 +101,15 @@ class Resumable(keras.callbacks.BackupAndRestore):
                     f"{self.folder} holds the run of a model with other arguments. "
                     "Use another folder, or delete this one to start afresh."
                 )
+            steps = record.get("steps", [None] * len(record["epochs"]))  # an older vqlib kept none
+            if None not in steps:
+                (self.folder / "state" / "training_metadata.json").unlink(missing_ok=True)  # Keras's; may be cut off
             super().on_train_begin(logs)
+            if None not in steps:
+                now = int(self.model.optimizer.iterations)
+                self.model._initial_epoch = steps.index(now) + 1 if now in steps else 0
             done = self.model._initial_epoch or 0
+            self.steps = steps[:done]
             self.epochs = record["epochs"][:done]
             self.seeds = record.get("seeds", [None] * done)[:done]  # an older vqlib kept none
             if self.seeds and self.seeds[-1]:
@@ -116,9 +125,10 @@ class Resumable(keras.callbacks.BackupAndRestore):
         seconds, self.started = time.monotonic() - self.started, time.monotonic()
         self.epochs.append({"seconds": seconds, **{key: float(value) for key, value in logs.items()}})
         self.seeds.append([keras.ops.convert_to_numpy(state).tolist() for state in self._random_states()])
+        self.steps.append(int(self.model.optimizer.iterations))
         partial = self.record.with_suffix(".partial")
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({**self.head, "epochs": self.epochs, "seeds": self.seeds}))
+        partial.write_text(json.dumps({**self.head, "epochs": self.epochs, "seeds": self.seeds, "steps": self.steps}))
         partial.replace(self.record)
         super().on_epoch_end(epoch, logs)
 
