@@ -24,7 +24,7 @@ class NameFolds(SphinxPostTransform):
     def run(self, **kwargs):
         """Name the folds of a page."""
         for cell in self.document.findall(nodes.container):
-            if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") == "input":
+            if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") in ("input", "all"):
                 cell["prompt_show"], cell["prompt_hide"] = names(cell.children[0].astext())
 
 
