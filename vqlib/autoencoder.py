@@ -6,6 +6,7 @@ from keras import layers, ops
 
 from vqlib import _backend as backend
 from vqlib._checks import check_codes, check_images, check_positive_integer, inputs_of, refuse_sample_weight
+from vqlib._progress import announced
 from vqlib.quantizers import VectorQuantizer
 
 IMAGES_PER_BATCH = 1024  # in encode and decode
@@ -244,4 +245,5 @@ def _decode(model, codes):
 
 def batches(array):
     """Return the parts of an array that ``encode`` and ``decode`` work on, one after the other."""
-    return (array[i : i + IMAGES_PER_BATCH] for i in range(0, len(array), IMAGES_PER_BATCH))
+    starts = announced(range(0, len(array), IMAGES_PER_BATCH), "autoencoder")
+    return (array[i : i + IMAGES_PER_BATCH] for i in starts)

@@ -11,6 +11,7 @@ from keras import layers, ops
 
 from vqlib import _backend as backend
 from vqlib._checks import check_images, check_positive_integer, dtype_of, refuse_sample_weight, shape_of
+from vqlib._progress import announced
 from vqlib.data import to_images
 from vqlib.metrics import mean_squared_error
 
@@ -98,7 +99,7 @@ class Classifier(keras.Model):
     def _in_batches(self, function, images, empty):
         check_images(images, self.image_shape)
         run = backend.compiled(self, function, keras.KerasTensor((None, *self.image_shape), "float32"))
-        starts = range(0, len(images), IMAGES_PER_BATCH)
+        starts = announced(range(0, len(images), IMAGES_PER_BATCH), "classifier")
         batches = (np.asarray(images[i : i + IMAGES_PER_BATCH], "float32") for i in starts)
         return np.concatenate([empty, *(ops.convert_to_numpy(run(batch)) for batch in batches)])
 
@@ -179,7 +180,8 @@ def frechet_floor(features, sizes, repeats=10, seed=0):
         rows = generator.permutation(features)[: 2 * size]
         return frechet_distance(rows[:size], rows[size:])
 
-    return np.array([[draw(size) for _ in range(repeats)] for size in sizes])
+    draws = announced([size for size in sizes for _ in range(repeats)], "frechet_floor")
+    return np.reshape([draw(size) for size in draws], (len(sizes), repeats))
 
 
 def _moments(features, name):

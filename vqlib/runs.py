@@ -7,6 +7,8 @@ import time
 
 import keras
 
+from vqlib._progress import Line
+
 PROFILES = ("full", "quick", "default")
 RECORD = "run.json"  # in the folder of each run
 
@@ -51,22 +53,16 @@ class LiveLine(keras.callbacks.Callback):
 
     def __init__(self, name):
         super().__init__()
-        self.name, self.shown = name, ""
+        self.name, self.line = name, Line()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Show the number of the epoch that begins."""
         if not self.params.get("verbose"):
-            self._show(f"{self.name}: epoch {epoch + 1} of {self.params['epochs']} ...")
+            self.line.show(f"{self.name}: epoch {epoch + 1} of {self.params['epochs']} ...")
 
     def on_train_end(self, logs=None):
         """Wipe the line."""
-        if self.shown:
-            self._show("")
-            print(end="\r", flush=True)
-
-    def _show(self, line):
-        print("\r" + line.ljust(len(self.shown)), end="", flush=True)
-        self.shown = line
+        self.line.wipe()
 
 
 class Resumable(keras.callbacks.BackupAndRestore):

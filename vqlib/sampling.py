@@ -6,6 +6,7 @@ from keras import ops
 
 from vqlib import _backend as backend
 from vqlib._checks import check_codes, check_condition, check_positive_integer, dtype_of
+from vqlib._progress import announced
 
 SAMPLES_AT_ONCE = 1024  # bounds the noise: 25 MB for 7 x 7 codes and K = 128
 
@@ -16,7 +17,7 @@ def sample(prior, num_samples=None, *, temperature=1.0, seed=0, codes=None, keep
     One compiled call, in which each position is computed once, from features kept of the positions before it
     (Ramachandran et al. 2017, "Fast generation for convolutional autoregressive models"). A code is drawn as the
     argmax of logits / temperature plus Gumbel noise, which is a draw from their softmax. The first call compiles the
-    loop, for any number of samples, seed and temperature.
+    loop, for any number of samples, seed and temperature. When it takes long, a line says how far it is.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def _sample(loop, prior, num_samples, temperature, seed, codes, keep, condition)
         *(keras.KerasTensor((None, *each.shape[1:]), "int32") for each in conditions),
     )
     drawn = [np.zeros((0, *prior.code_shape), "int32")]
-    for i in range(0, len(codes), SAMPLES_AT_ONCE):
+    for i in announced(range(0, len(codes), SAMPLES_AT_ONCE), "sampling"):
         some = slice(i, i + SAMPLES_AT_ONCE)
         noise = gumbel_noise(generator, (*codes[some].shape, prior.num_embeddings))
         drawn.append(

@@ -1,0 +1,59 @@
+"""What takes long says how far it is, and leaves nothing behind."""
+
+import numpy as np
+import pytest
+
+import vqlib
+from vqlib import _progress, autoencoder, evaluation, sampling
+from vqlib._progress import announced
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Everything takes long, and comes in parts of two."""
+    monkeypatch.setattr(_progress, "PATIENCE", -1)
+    monkeypatch.setattr(sampling, "SAMPLES_AT_ONCE", 2)
+    for module in (autoencoder, evaluation):
+        monkeypatch.setattr(module, "IMAGES_PER_BATCH", 2)
+
+
+def assert_shown_and_wiped(out, *lines):
+    assert "\n" not in out
+    first, *shown, blank, end = out.split("\r")
+    assert [line.rstrip() for line in shown] == list(lines)
+    assert first == end == ""
+    assert blank.isspace()
+    assert len(blank) >= max(map(len, lines))
+
+
+def test_what_is_soon_done_says_nothing(capsys):
+    assert list(announced("abc", "letters")) == list("abc")
+    assert capsys.readouterr().out == ""
+
+
+def test_what_takes_long_says_how_far_it_is(impatient, capsys):
+    assert list(announced("abcd", "letters")) == list("abcd")
+    shares = ("0%", "25%", "50%", "75%")
+    assert_shown_and_wiped(capsys.readouterr().out, *(f"letters: {share} ..." for share in shares))
+
+
+def test_an_error_leaves_no_line_behind(impatient, capsys):
+    with pytest.raises(ZeroDivisionError):
+        [1 / item for item in announced((1, 0), "divisions")]
+    assert_shown_and_wiped(capsys.readouterr().out, "divisions: 0% ...", "divisions: 50% ...")
+
+
+def test_sampling_encoding_decoding_and_judging_say_how_far_they_are(impatient, capsys, tiny_prior, tiny_vqvae, images):
+    model = tiny_vqvae()
+    images = images[:4]
+    judge = evaluation.Classifier(images.shape[1:], filters=(2,))
+    features = np.random.default_rng(0).normal(size=(8, 2))
+    works = {
+        "sampling": lambda: vqlib.sample(tiny_prior(), 4),
+        "autoencoder": lambda: model.encode(images),
+        "classifier": lambda: judge.classify(images),
+        "frechet_floor": lambda: evaluation.frechet_floor(features, [3, 4], repeats=1),
+    }
+    for name, work in works.items():
+        work()
+        assert_shown_and_wiped(capsys.readouterr().out, f"{name}: 0% ...", f"{name}: 50% ...")
