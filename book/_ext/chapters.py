@@ -53,18 +53,21 @@ def card(stem, question):
 
 
 def times(measured):
-    """Return the table of minutes, and a note for each machine, as lines of Markdown."""
-    lines = ["| chapter | to read | " + " | ".join(f"to run, `{profile}`" for profile in PROFILES) + " |"]
-    lines += ["| --- |" + " ---: |" * (1 + len(PROFILES))]
+    """Return the table of minutes, a column for each profile measured, and a note for each machine: Markdown lines."""
+    profiles = [profile for profile in PROFILES if any(profile in runs for runs in measured.values())]
+    lines = ["| chapter | to read |" + "".join(f" to run, `{profile}` |" for profile in profiles)]
+    lines += ["| --- |" + " ---: |" * (1 + len(profiles))]
     machines = []
     for path in sorted(BOOK.glob("[0-9][0-9]-*.md")):
         says, cells = header(path), []
-        for profile in PROFILES:
+        for profile in profiles:
             run = measured.get(path.stem, {}).get(profile)
             if run and run["machine"] not in machines:
                 machines.append(run["machine"])
             cells.append(f"{run['minutes']:.1f} ({machines.index(run['machine']) + 1})" if run else "not measured")
-        lines.append(f"| [{says['title']}](../notebooks/{path.stem}.ipynb) | {says['read']} | {' | '.join(cells)} |")
+        lines.append(
+            "| " + " | ".join([f"[{says['title']}](../notebooks/{path.stem}.ipynb)", says["read"], *cells]) + " |"
+        )
     return [*lines, "", *(f"{number}. {machine}" for number, machine in enumerate(machines, 1))]
 
 
