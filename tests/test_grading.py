@@ -1016,7 +1016,6 @@ def ends(tasks, jobs=2, seconds=60, function=time.sleep):
 
 def test_a_task_that_fails_crashes_or_hangs_stops_no_other():
     assert ends({"a": (0,), "b": (0,), "c": (0,)}) == {"a": None, "b": None, "c": None}
-    assert ends({"a": (0,)}, jobs=-1) == {"a": None}
     assert ends({"a": ("x",)}, function=int)["a"].kind == "ValueError"
     assert ends({"a": (1,)}, function=os._exit)["a"].kind == "ChildProcessError"
     error = (
@@ -1047,6 +1046,13 @@ def test_a_task_that_is_stopped_can_clear_up(tmp_path):
         time.sleep(0.05)
     ended.close()
     assert (tmp_path / "ended").exists()
+
+
+@pytest.mark.parametrize("jobs", ["-1", "0", "two", "1.5"])
+def test_a_number_of_jobs_that_is_none_is_refused(jobs, capsys):
+    with pytest.raises(SystemExit):
+        grade.parser().parse_args(["bundle", "submissions", f"--jobs={jobs}"])
+    assert f"--jobs: an integer of at least 1 is needed, but '{jobs}' was given." in capsys.readouterr().err
 
 
 def test_jobs_suit_the_machine():

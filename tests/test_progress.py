@@ -1,5 +1,7 @@
 """What takes long says how far it is, and leaves nothing behind."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,8 @@ from vqlib._progress import announced
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Everything takes long, and comes in parts of two."""
+    """Somebody looks, everything takes long, and comes in parts of two."""
+    monkeypatch.setattr(_progress, "is_watched", lambda: True)
     monkeypatch.setattr(_progress, "PATIENCE", -1)
     monkeypatch.setattr(sampling, "SAMPLES_AT_ONCE", 2)
     for module in (autoencoder, evaluation):
@@ -35,6 +38,14 @@ def test_what_takes_long_says_how_far_it_is(impatient, capsys):
     assert list(announced("abcd", "letters")) == list("abcd")
     shares = ("0%", "25%", "50%", "75%")
     assert_shown_and_wiped(capsys.readouterr().out, *(f"letters: {share} ..." for share in shares))
+
+
+def test_what_another_program_reads_is_not_told(impatient, monkeypatch, capsys):
+    monkeypatch.undo()
+    monkeypatch.setattr(_progress, "PATIENCE", -1)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    assert list(announced("abcd", "letters")) == list("abcd")
+    assert capsys.readouterr().out == ""
 
 
 def test_an_error_leaves_no_line_behind(impatient, capsys):

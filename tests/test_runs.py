@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from vqlib import Resumable, keep_run, profile
+from vqlib import Resumable, _progress, keep_run, profile
 from vqlib.runs import LiveLine
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
@@ -111,7 +111,8 @@ def test_other_profiles_keep_runs(clean_environment, name, tmp_path):
     assert callback.folder == tmp_path / f"03-vqvae-{name}"
 
 
-def test_a_silent_training_says_which_epoch_it_is_and_wipes_it_away(train, capsys):
+def test_a_silent_training_says_which_epoch_it_is_and_wipes_it_away(train, capsys, monkeypatch):
+    monkeypatch.setattr(_progress, "is_watched", lambda: True)
     train(LiveLine("03-vqvae"), epochs=2)
     shown = capsys.readouterr().out
     assert "03-vqvae: epoch 1 of 2" in shown

@@ -1,18 +1,26 @@
 """How far something is that takes long, in a line that overwrites itself and is gone in the end."""
 
+import sys
 import time
 
 PATIENCE = 5  # seconds of silence
 
 
+def is_watched():
+    """Whether somebody looks at what is printed, in a terminal or a notebook, and no other program reads it."""
+    return sys.stdout is not None and (sys.stdout.isatty() or "ipykernel" in sys.modules)
+
+
 class Line:
-    """A line on the screen that can be replaced."""
+    """A line on the screen that can be replaced; nothing where nobody looks."""
 
     def __init__(self):
         self.shown = ""
 
     def show(self, text):
         """Show a text in place of the last one."""
+        if not is_watched():
+            return
         print("\r" + text.ljust(len(self.shown)), end="", flush=True)
         self.shown = text
 

@@ -27,31 +27,41 @@ def check(attempt, *cases, tolerance=1e-5):
         if answer is None or answer is ...:
             print(f"{name}: nothing returned yet. Fill in the blank and run this cell again.")
             return False
-        wrong, of_type_alone = _difference(answer, expected, tolerance)
+        wrong = _difference(answer, expected, tolerance)
         if wrong:
-            print(f"{name}: not yet. {wrong}", *(f"Hint: {text}" for text in hint if not of_type_alone))
+            print(f"{name}: not yet. {wrong}", *(f"Hint: {text}" for text in hint))
+            return False
+        wrong = _difference_of_type(answer, expected)
+        if wrong:
+            print(f"{name}: not yet. {wrong}")  # the hint is about values
             return False
     print(f"{name}: {'the check passes' if len(cases) == 1 else f'all {len(cases)} checks pass'}.")
     return True
 
 
 def _difference(answer, expected, tolerance):
-    """Return in words how an answer differs from what is expected, or an empty string; and if only in its type."""
+    """Return in words how an answer differs from what is expected in shape or values, or an empty string."""
     expected = np.asarray(expected)
     try:
         answer = np.asarray(answer)
     except ValueError:
-        return "The answer is a list of unequal parts, not an array.", False
+        return "The answer is a list of unequal parts, not an array."
     if answer.dtype.kind not in "biuf":
-        return f"The answer is {answer.dtype}, but {expected.dtype} is expected.", False
+        return f"The answer is {answer.dtype}, but {expected.dtype} is expected."
     if answer.shape != expected.shape:
-        return f"The shape is {answer.shape}, but {expected.shape} is expected.", False
+        return f"The shape is {answer.shape}, but {expected.shape} is expected."
     exact = expected.dtype.kind in "iub"
     right = answer == expected if exact else np.isclose(answer, expected, rtol=tolerance, atol=tolerance)
     if not np.all(right):
         if answer.ndim == 0:
-            return f"The answer is {answer}, which is not right.", False
-        return f"{np.count_nonzero(~right)} of {right.size} entries are not right.", False
-    if exact and answer.size and answer.dtype.kind not in "iub":
-        return f"The values are right, but of type {answer.dtype}; {expected.dtype} is expected.", True
-    return "", False
+            return f"The answer is {answer}, which is not right."
+        return f"{np.count_nonzero(~right)} of {right.size} entries are not right."
+    return ""
+
+
+def _difference_of_type(answer, expected):
+    """Return in words that right values are floats in place of integers, or an empty string."""
+    answer, expected = np.asarray(answer), np.asarray(expected)
+    if expected.dtype.kind in "iub" and answer.size and answer.dtype.kind not in "iub":
+        return f"The values are right, but of type {answer.dtype}; {expected.dtype} is expected."
+    return ""

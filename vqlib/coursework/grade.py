@@ -230,6 +230,13 @@ def local_time(text):
     return time.astimezone().replace(tzinfo=None) if time.tzinfo else time
 
 
+def number_of_jobs(text):
+    """Return a number of notebooks at a time, at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"an integer of at least 1 is needed, but {text!r} was given.")
+    return int(text)
+
+
 def parser():
     """Return what reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="python -m vqlib.coursework.grade")
@@ -238,7 +245,9 @@ def parser():
     parser.add_argument("--out", type=pathlib.Path, help="where results go; build/grades/NN-name by default")
     parser.add_argument("--roster", help="a CSV file with a column student")
     parser.add_argument("--deadline", type=local_time, help="such as 2026-12-01T23:59, local time")
-    parser.add_argument("--jobs", type=int, help="notebooks at a time; by default as many as suit this machine")
+    parser.add_argument(
+        "--jobs", type=number_of_jobs, help="notebooks at a time; by default as many as suit this machine"
+    )
     parser.add_argument("--cell", type=float, default=sandbox.Limits.cell, help="seconds for a cell or a test's call")
     parser.add_argument("--total", type=float, default=sandbox.Limits.total, help="seconds for a notebook")
     parser.add_argument("--memory", type=int, default=sandbox.Limits.memory, help="MB of address space")

@@ -45,7 +45,7 @@ def run(function, tasks, jobs, seconds):
     waiting, running = list(reversed(tasks.items())), {}
     try:
         while waiting or running:
-            while waiting and len(running) < max(1, jobs):
+            while waiting and len(running) < jobs:
                 name, arguments = waiting.pop()
                 ours, theirs = context.Pipe(duplex=False)
                 process = context.Process(target=_work, args=(theirs, function, arguments))
