@@ -11,7 +11,7 @@ if sys.argv[0] != "-m" or sys.orig_argv[-len(sys.argv)] != "vqlib":
     from vqlib.autoencoder import VQVAE
     from vqlib.checkpoints import load_card, load_pretrained
     from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
-    from vqlib.evaluation import Classifier
+    from vqlib.classifier import Classifier
     from vqlib.exercises import check
     from vqlib.finite_scalar import FiniteScalarQuantizer
     from vqlib.gated import GatedPixelCNN

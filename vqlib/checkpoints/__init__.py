@@ -13,7 +13,7 @@ import numpy as np
 
 from vqlib import _backend as backend
 from vqlib.autoencoder import VQVAE
-from vqlib.evaluation import Classifier
+from vqlib.classifier import Classifier
 from vqlib.gated import GatedPixelCNN
 from vqlib.hierarchy import VQVAE2
 from vqlib.pixelcnn import PixelCNN
