@@ -17,8 +17,9 @@ if sys.argv[0] != "-m" or sys.orig_argv[-len(sys.argv)] != "vqlib":
     from vqlib.finite_scalar import FiniteScalarQuantizer
     from vqlib.gated import GatedPixelCNN
     from vqlib.hierarchy import VQVAE2
+    from vqlib.moving_average import EMAVectorQuantizer
     from vqlib.pixelcnn import PixelCNN
-    from vqlib.quantizers import EMAVectorQuantizer, VectorQuantizer
+    from vqlib.quantizers import VectorQuantizer
     from vqlib.runs import Resumable, keep_run, profile
     from vqlib.sampling import sample
     from vqlib.welcome import show_setup

@@ -80,6 +80,14 @@ def _compile(model, function, arguments):
     return function
 
 
+def argmin(x):
+    """Return the place of the least entry along the last axis, the first of equal ones: (..., K) -> (...) int32.
+
+    On TensorFlow, Keras's own tells -0 from 0 by their bits, in operations that exporters do not know.
+    """
+    return ops.argmin(x, axis=-1) if tf is None else tf.argmin(x, axis=-1, output_type="int32")
+
+
 def has_values(tensor):
     """Whether a tensor has its values now: none that is traced, inside a compiled function, has."""
     if keras.backend.backend() == "jax":
