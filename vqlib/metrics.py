@@ -1,10 +1,14 @@
 """What is measured: how many codes are in use, how far pictures are off, how many bits they cost."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from vqlib._checks import check_codes, check_positive_integer
+from vqlib._types import Tensor
 
 
 def code_counts(codes, num_embeddings):
@@ -132,3 +136,20 @@ class Perplexity(CodesUsed):
         """Return exp of the entropy of the counts."""
         p = self.counts / ops.maximum(ops.sum(self.counts), 1.0)
         return ops.exp(-ops.sum(p * ops.log(ops.maximum(p, 1e-12))))
+
+
+@keras.saving.register_keras_serializable("vqlib")
+class BitsPerImage(keras.metrics.Mean):
+    """The mean of nats a code, given as bits for a whole grid of codes, see :func:`bits_per_image`."""
+
+    def __init__(self, code_shape: Sequence[int], name: str = "bits_per_image", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.code_shape = tuple(code_shape)
+
+    def result(self) -> Tensor:
+        """Return the bits."""
+        return super().result() * bits_per_image(1.0, self.code_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make this metric anew."""
+        return {**super().get_config(), "code_shape": self.code_shape}
