@@ -1,5 +1,9 @@
 """Arguments checked at the door: each error says what was given, what was expected and how to fix it."""
 
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -17,10 +21,19 @@ def dtype_of(x):
     return getattr(dtype, "name", str(dtype))
 
 
-def check_positive_integer(name, value):
-    """Raise unless `value` is an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+def check_positive_integer(name: str, value: Any) -> int:
+    """Return `value` as a Python integer, which Keras's layers want; raise unless it is an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, but {value!r} was given.")
+    return int(value)
+
+
+def check_sizes(name: str, sizes: Any, axes: Sequence[str]) -> tuple[int, ...]:
+    """Return `sizes` as a tuple of Python integers; raise unless there is a positive integer for each of the axes."""
+    if np.ndim(sizes) != 1 or len(sizes) != len(axes):
+        given = tuple(sizes) if np.ndim(sizes) == 1 else sizes
+        raise ValueError(f"{name} must be ({', '.join(axes)}), but {given!r} was given.")
+    return tuple(check_positive_integer(f"Each entry of {name}", size) for size in sizes)
 
 
 def check_images(images, image_shape=None, name="images"):
