@@ -1,11 +1,14 @@
 """VQVAE: a convolutional encoder, a quantizer, and a decoder that mirrors the encoder; what all autoencoders share."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from vqlib import _backend as backend
-from vqlib._checks import check_codes, check_images, check_positive_integer, inputs_of, refuse_sample_weight
+from vqlib._checks import as_array, check_codes, check_images, check_positive_integer, refuse_sample_weight, shape_of
+from vqlib._model import CheckedModel, learned_by_gradient, warn_of_loss_watchers
 from vqlib._progress import announced
 from vqlib.quantizers import VectorQuantizer
 
@@ -41,7 +44,7 @@ def strides_of(filters, strides):
     return (strides,) * len(filters) if np.ndim(strides) == 0 else tuple(strides)
 
 
-class Autoencoder(keras.Model):
+class Autoencoder(CheckedModel):
     """What VQVAE and :class:`vqlib.VQVAE2` share: fit, evaluate and predict on images, which are their own targets.
 
     A subclass gives ``call``, images (B, H, W, C) -> reconstructions (B, H, W, C), and has quantizers among its layers,
@@ -86,29 +89,34 @@ class Autoencoder(keras.Model):
                 layer.finish_call()
         return loss
 
-    def fit(self, x=None, *args, **kwargs):
-        """Train on images, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is."""
-        self._check(x, "images to train on")
-        self._check(inputs_of(kwargs.get("validation_data")), "images to validate on")
-        return super().fit(x, *args, **kwargs)
+    def input_signature(self) -> keras.InputSpec:
+        """Return the shape and dtype of images."""
+        return keras.InputSpec(shape=(None, *self.image_shape), dtype="float32", name="images")
 
-    def evaluate(self, x=None, *args, **kwargs):
-        """Evaluate on images, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
-        self._check(x, "images to evaluate")
-        return super().evaluate(x, *args, **kwargs)
+    def check_inputs(self, x: Any, purpose: str) -> Any:
+        """Raise unless `x` are images; return them, a list as an array."""
+        return check_images(x, self.image_shape, f"images {purpose}")
 
-    def predict(self, x, *args, **kwargs):
-        """Reconstruct images in batches, see ``keras.Model.predict``: (N, H, W, C) -> (N, H, W, C), NumPy."""
-        self._check(x, "images to reconstruct")
-        return super().predict(x, *args, **kwargs)
+    def check_targets(self, x: Any, y: Any) -> Any:
+        """Return `y`, a list as an array. Anything will do: images are their own targets."""
+        return None if y is None else as_array(y, "y")
+
+    def outputs_of_none(self) -> np.ndarray:
+        """Return no images."""
+        return np.zeros((0, *self.image_shape), "float32")
+
+    def is_all_inputs(self, data: Any) -> bool:
+        """Whether `data` is a list of single images."""
+        return isinstance(data, (tuple, list)) and all(len(shape_of(image)) == 3 for image in data)
+
+    def warn_of(self, callbacks: Any) -> None:
+        """Warn of callbacks that take the loss for progress while the loss moves the codebook."""
+        if any(learned_by_gradient(layer) for layer in self.layers):
+            warn_of_loss_watchers(callbacks)
 
     def get_config(self):
         """Return the arguments of this class."""
         return {**super().get_config(), "image_shape": self.image_shape, "data_variance": self.data_variance}
-
-    def _check(self, images, name):
-        if isinstance(images, np.ndarray):
-            check_images(images, self.image_shape, name)
 
 
 @keras.saving.register_keras_serializable("vqlib")

@@ -2,6 +2,7 @@
 
 import io
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +11,8 @@ import PIL.Image
 from keras import layers, ops
 
 from vqlib import _backend as backend
-from vqlib._checks import check_images, check_positive_integer, dtype_of, refuse_sample_weight, shape_of
+from vqlib._checks import check_images, check_labels, check_positive_integer, refuse_sample_weight, shape_of
+from vqlib._model import CheckedModel
 from vqlib._progress import announced
 from vqlib.data import to_images
 from vqlib.metrics import mean_squared_error
@@ -22,7 +24,7 @@ LOSSLESS = {"PNG": {"optimize": True}, "WebP": {"method": 6, "lossless": True, "
 
 
 @keras.saving.register_keras_serializable("vqlib")
-class Classifier(keras.Model):
+class Classifier(CheckedModel):
     """A small convolutional classifier, which judges samples: by the class that it reads, and by its features.
 
     Trained by ``compile(optimizer)`` and ``fit(images, labels)``. Called on images (B, H, W, C) it returns logits
@@ -39,6 +41,8 @@ class Classifier(keras.Model):
     filters : sequence of int
         Channels of each convolution; the last is also F, the number of features.
     """
+
+    compile_takes = ("metrics",)
 
     def __init__(self, image_shape=(28, 28, 1), num_classes=10, filters=(16, 32, 64), **kwargs):
         super().__init__(**{"name": "classifier", **kwargs})  # fixed names: the same weights make the same file
@@ -71,17 +75,21 @@ class Classifier(keras.Model):
         nats = keras.losses.sparse_categorical_crossentropy(y, y_pred, from_logits=True)  # (B,)
         return backend.share_of_replica(ops.mean(nats))
 
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """Train on images and labels, see ``keras.Model.fit``; arrays are checked first."""
-        self._check(x, y)
-        if isinstance(kwargs.get("validation_data"), (tuple, list)):
-            self._check(*kwargs["validation_data"][:2])
-        return super().fit(x, y, *args, **kwargs)
+    def input_signature(self) -> keras.InputSpec:
+        """Return the shape and dtype of images."""
+        return keras.InputSpec(shape=(None, *self.image_shape), dtype="float32", name="images")
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Evaluate on images and labels, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
-        self._check(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+    def check_inputs(self, x: Any, purpose: str) -> Any:
+        """Raise unless `x` are images; return them, a list as an array."""
+        return check_images(x, self.image_shape, f"images {purpose}")
+
+    def check_targets(self, x: Any, y: Any) -> Any:
+        """Raise unless `y` are class labels for the images `x`; return them, a list as an array."""
+        return check_labels(y, len(x), self.num_classes)
+
+    def outputs_of_none(self) -> np.ndarray:
+        """Return no logits."""
+        return np.zeros((0, self.num_classes), "float32")
 
     def features(self, images):
         """Return the features, what the logits are made of: (N, H, W, C) in [-0.5, 0.5] -> (N, F) float32, NumPy."""
@@ -102,17 +110,6 @@ class Classifier(keras.Model):
         starts = announced(range(0, len(images), IMAGES_PER_BATCH), "classifier")
         batches = (np.asarray(images[i : i + IMAGES_PER_BATCH], "float32") for i in starts)
         return np.concatenate([empty, *(ops.convert_to_numpy(run(batch)) for batch in batches)])
-
-    def _check(self, images, labels):
-        if not isinstance(images, np.ndarray):
-            return
-        check_images(images, self.image_shape)
-        shape, dtype = shape_of(labels), dtype_of(labels)
-        if shape != images.shape[:1] or not dtype.startswith(("int", "uint")):
-            raise ValueError(f"labels must be {len(images)} integers, one an image, but are {dtype} of shape {shape}.")
-        low, high = np.min(labels), np.max(labels)
-        if low < 0 or high >= self.num_classes:
-            raise ValueError(f"labels must lie in 0..{self.num_classes - 1}, but lie in {low}..{high}.")
 
 
 def _features(model, images):
