@@ -10,7 +10,6 @@ import numpy as np
 from keras import ops
 
 from vqlib import _backend as backend
-from vqlib._types import Tensor
 
 ROUNDING = 1e-3  # how far beyond [-0.5, 0.5] an image may lie: resizing in float32 rounds. A quarter of a grey value.
 VALUES_AT_ONCE = 2**22  # looked at in one part of an array
@@ -234,18 +233,6 @@ def check_vectors(z: Any, embedding_dim: int) -> None:
         )
     if not dtype.startswith(("float", "bfloat")):
         raise TypeError(f"z must be floating point, but is {dtype}.")
-
-
-def check_encoded(finite: Tensor) -> None:
-    """Raise unless the encoder's outputs were finite: to a vector of NaN, every code is as near as another.
-
-    `finite` is ``ops.all(ops.isfinite(z))``, or several of them.
-    """
-    if not np.all(ops.convert_to_numpy(finite)):
-        raise ValueError(
-            "The encoder's outputs hold NaN or infinity, for which there is no nearest code: the training diverged. "
-            "Load weights from before that, and train on with a lower learning rate."
-        )
 
 
 def refuse_sample_weight(sample_weight: Any, name: str = "sample_weight") -> None:
