@@ -11,13 +11,15 @@ if sys.argv[0] != "-m" or sys.orig_argv[-len(sys.argv)] != "vqlib":
     from vqlib.autoencoder import VQVAE
     from vqlib.checkpoints import load_card, load_pretrained
     from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
-    from vqlib.evaluation import Classifier
+    from vqlib.image_folder import load_images
+    from vqlib.classifier import Classifier
     from vqlib.exercises import check
     from vqlib.finite_scalar import FiniteScalarQuantizer
     from vqlib.gated import GatedPixelCNN
     from vqlib.hierarchy import VQVAE2
+    from vqlib.moving_average import EMAVectorQuantizer
     from vqlib.pixelcnn import PixelCNN
-    from vqlib.quantizers import EMAVectorQuantizer, VectorQuantizer
+    from vqlib.quantizers import VectorQuantizer
     from vqlib.runs import Resumable, keep_run, profile
     from vqlib.sampling import sample
     from vqlib.welcome import show_setup
@@ -40,6 +42,7 @@ __all__ = [
     "keep_run",
     "load_card",
     "load_dataset",
+    "load_images",
     "load_pretrained",
     "metrics",
     "plots",

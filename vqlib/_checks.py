@@ -26,15 +26,6 @@ def check_positive_integer(name: str, value: Any) -> int:
     return int(value)
 
 
-def check_positive_number(name: str, value: Any) -> float:
-    """Return `value` as a Python float; raise unless it is one finite number above 0."""
-    is_number = np.ndim(value) == 0 and isinstance(value, (numbers.Real, np.ndarray)) and not isinstance(value, bool)
-    if not is_number or not 0 < value < math.inf:
-        given = f"an array of shape {np.shape(value)}" if np.ndim(value) else repr(value)
-        raise ValueError(f"{name} must be a number above 0, but {given} was given.")
-    return float(value)
-
-
 def check_sizes(name: str, sizes: Any, axes: Sequence[str]) -> tuple[int, ...]:
     """Return `sizes` as a tuple of Python integers; raise unless there is a positive integer for each of the axes."""
     if np.ndim(sizes) != 1 or len(sizes) != len(axes):
@@ -152,16 +143,19 @@ def check_image_type(images: Any, image_shape: Sequence[int] | None = None, name
         )
 
 
-def check_labels(labels: Any, number: int, num_classes: int, name: str = "labels") -> Any:
-    """Raise unless `labels` are `number` integers in [0, num_classes). Returns them; a list as an array."""
+def check_labels(labels: Any, number: int | None, num_classes: int, name: str = "labels") -> Any:
+    """Raise unless `labels` are `number` integers in [0, num_classes). Returns them; a list as an array.
+
+    Of a tensor inside a compiled function, only shape and dtype are checked.
+    """
     labels = np.asarray(labels) if labels is None else as_array(labels, name)
     shape, dtype = shape_of(labels), dtype_of(labels)
-    if shape != (number,) or not dtype.startswith(("int", "uint")):
+    if len(shape) != 1 or number not in (None, shape[0]) or not dtype.startswith(("int", "uint")):
         raise ValueError(
-            f"{name} must be {number} integers, one an image, but are {dtype} of shape {shape}. "
-            "For one-hot labels: labels.argmax(axis=-1)."
+            f"{name} must be {'' if number is None else f'{number} '}integers, one an image, but are {dtype} of shape "
+            f"{shape}. For one-hot labels: labels.argmax(axis=-1)."
         )
-    if number and is_array(labels):
+    if is_array(labels) and len(labels):
         low, high = range_of(labels)
         if low < 0 or high >= num_classes:
             raise ValueError(f"{name} must lie in 0..{num_classes - 1}, but lie in {low}..{high}.")
@@ -190,11 +184,10 @@ def check_code_type(codes: Any, code_shape: Sequence[int] | None = None, name: s
 
 def check_code_range(codes: Any, num_embeddings: int, name: str = "codes") -> None:
     """Raise unless `codes`, an array or tensor, lie in [0, num_embeddings)."""
-    values = to_numpy(codes)
-    if values.size and (values.min() < 0 or values.max() >= num_embeddings):
+    low, high = range_of(codes) if 0 not in shape_of(codes) else (0, 0)
+    if low < 0 or high >= num_embeddings:
         raise ValueError(
-            f"{name} must lie in 0..{num_embeddings - 1} (num_embeddings={num_embeddings}), "
-            f"but lie in {values.min()}..{values.max()}."
+            f"{name} must lie in 0..{num_embeddings - 1} (num_embeddings={num_embeddings}), but lie in {low}..{high}."
         )
 
 
@@ -214,11 +207,11 @@ def check_condition(prior: Any, condition: Any, number: int | None = None) -> An
         raise ValueError(f"condition must be {what} of shape ({expected}), but has shape {shape}.")
     if not is_array(condition):
         return condition
-    values = to_numpy(condition)
-    if values.size and (values.min() < 0 or values.max() >= prior.num_conditions):
+    low, high = range_of(condition) if 0 not in shape else (0, 0)
+    if low < 0 or high >= prior.num_conditions:
         raise ValueError(
             f"condition, {what}, must lie in 0..{prior.num_conditions - 1} (num_conditions={prior.num_conditions}), "
-            f"but lies in {values.min()}..{values.max()}."
+            f"but lies in {low}..{high}."
         )
     return condition
 
@@ -238,7 +231,7 @@ def check_vectors(z: Any, embedding_dim: int) -> None:
 def refuse_sample_weight(sample_weight: Any, name: str = "sample_weight") -> None:
     """Raise if there are weights: the losses are plain means."""
     if sample_weight is not None:
-        raise ValueError(f"{name} is not supported: every image weighs the same. Leave it out.")
+        raise ValueError(f"{name} is not supported: every example weighs the same. Leave it out.")
 
 
 def _fits(sizes: Sequence[int | None], expected: Sequence[int]) -> bool:

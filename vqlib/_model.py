@@ -4,6 +4,7 @@ A call that fails inside Keras leaves its mark: on TensorFlow the optimizer's va
 finished, on JAX the weights have left the model. So nothing that a door can know is found out later.
 """
 
+import contextlib
 import inspect
 import types
 import warnings
@@ -15,7 +16,6 @@ import numpy as np
 
 from vqlib._checks import refuse_sample_weight, shape_of
 from vqlib._quiet import tensorflow as tf
-from vqlib._types import Tensor
 
 LOSS_ARGUMENTS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 WATCHERS = (keras.callbacks.EarlyStopping, keras.callbacks.ModelCheckpoint, keras.callbacks.ReduceLROnPlateau)
@@ -28,40 +28,40 @@ class CheckedModel(keras.Model):
     ``keras.utils.PyDataset``, PyTorch's ``DataLoader``, a generator. Of arrays, all values are looked at; of what gives
     batches, the first one, and nothing is taken from it.
 
-    A subclass gives :meth:`input_signature`, :meth:`check_inputs`, :meth:`outputs_of_none` and, where it has targets,
-    :meth:`check_targets`.
+    A subclass gives ``_input_signature``, ``_check_inputs``, ``_outputs_of_none`` and, where it has targets,
+    ``_check_targets``.
     """
 
-    compile_takes: tuple[str, ...] = ()  # of LOSS_ARGUMENTS
+    _compile_takes: tuple[str, ...] = ()  # of LOSS_ARGUMENTS
 
-    def input_signature(self) -> Any:
+    def _input_signature(self) -> Any:
         """Return what a batch of inputs is: a ``keras.InputSpec``, or several, without a batch size."""
         raise NotImplementedError
 
-    def check_inputs(self, x: Any, purpose: str) -> Any:
+    def _check_inputs(self, x: Any, purpose: str) -> Any:
         """Raise unless `x` is a batch of inputs, or all of them; return it, lists as arrays."""
         raise NotImplementedError
 
-    def check_targets(self, x: Any, y: Any) -> Any:
+    def _check_targets(self, x: Any, y: Any) -> Any:
         """Raise unless `y` are targets for `x`, which is checked. Not here: the inputs are their own targets."""
         return y
 
-    def outputs_of_none(self) -> np.ndarray:
+    def _outputs_of_none(self) -> np.ndarray:
         """Return what ``predict`` makes of no inputs."""
         raise NotImplementedError
 
-    def is_all_inputs(self, data: Any) -> bool:
+    def _is_all_inputs(self, data: Any) -> bool:
         """Whether a tuple or list is all inputs itself, rather than (inputs, targets)."""
         return False
 
-    def warn_of(self, callbacks: Any) -> None:
+    def _warn_of(self, callbacks: Any) -> None:
         """Warn where callbacks watch what does not say how good this model is."""
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Configure the training, see ``keras.Model.compile``. The loss is the model's own."""
         arguments = arguments_of(keras.Model.compile, self, *args, **kwargs)
         for name in LOSS_ARGUMENTS:
-            if arguments.get(name) is not None and name not in self.compile_takes:
+            if arguments.get(name) is not None and name not in self._compile_takes:
                 what = "the loss" if name.startswith("loss") else "what is measured"
                 raise ValueError(
                     f"compile({name}={arguments[name]!r}): {what} is {type(self).__name__}'s own. Leave {name} out: "
@@ -84,8 +84,9 @@ class CheckedModel(keras.Model):
             arguments["validation_data"] = self._checked_pair(arguments["validation_data"], "to validate on")
         if gives_batches(x) and not isinstance(x, keras.utils.PyDataset):
             arguments.setdefault("shuffle", False)  # Keras shuffles arrays, and warns that it cannot shuffle these
-        self.warn_of(arguments.get("callbacks"))
-        return super().fit(**arguments)
+        self._warn_of(arguments.get("callbacks"))
+        with kept_whole(self):
+            return super().fit(**arguments)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
@@ -93,94 +94,125 @@ class CheckedModel(keras.Model):
         if not arguments.get("_use_cached_eval_dataset"):  # from fit, which has checked the data
             refuse_weights(arguments)
             arguments["x"], arguments["y"] = self._checked(x, y, "to evaluate")
-        return super().evaluate(**arguments)
+        with kept_whole(self):
+            return super().evaluate(**arguments)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> np.ndarray:
         """Return the outputs for all inputs, in batches, see ``keras.Model.predict``; NumPy."""
         arguments = arguments_of(keras.Model.predict, self, x, *args, **kwargs)
         if gives_batches(x):
-            first, arguments["x"] = first_batch(x)
-            self._check_first(first, "to predict from", with_targets=False)
+            arguments["x"] = self._checked_batches(x, "to predict from", with_targets=False)
         else:
-            arguments["x"] = self.check_inputs(x, "to predict from")
+            arguments["x"] = self._check_inputs(x, "to predict from")
             if number_of(arguments["x"]) == 0:
-                return self.outputs_of_none()
-        return super().predict(**arguments)
+                return self._outputs_of_none()
+        with kept_whole(self):
+            return super().predict(**arguments)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train on one batch, see ``keras.Model.train_on_batch``."""
         arguments = arguments_of(keras.Model.train_on_batch, self, x, y, *args, **kwargs)
         refuse_weights(arguments)
         arguments["x"], arguments["y"] = self._checked(x, y, "to train on")
-        return super().train_on_batch(**arguments)
+        with kept_whole(self):
+            return super().train_on_batch(**arguments)
 
     def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate on one batch, see ``keras.Model.test_on_batch``."""
         arguments = arguments_of(keras.Model.test_on_batch, self, x, y, *args, **kwargs)
         refuse_weights(arguments)
         arguments["x"], arguments["y"] = self._checked(x, y, "to evaluate")
-        return super().test_on_batch(**arguments)
+        with kept_whole(self):
+            return super().test_on_batch(**arguments)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """Return the outputs for one batch of inputs, NumPy."""
-        x = self.check_inputs(x, "to predict from")
-        return super().predict_on_batch(x) if number_of(x) else self.outputs_of_none()
+        x = self._check_inputs(x, "to predict from")
+        return super().predict_on_batch(x) if number_of(x) else self._outputs_of_none()
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Write the model for use without Keras, see ``keras.Model.export``; it need not have been called before."""
         arguments = arguments_of(keras.Model.export, self, filepath, *args, **kwargs)
         if arguments.get("input_signature") is None:
-            arguments["input_signature"] = [self.input_signature()]
+            arguments["input_signature"] = [self._input_signature()]
         super().export(**arguments)
 
     def get_build_config(self) -> dict[str, Any]:
         """Return the shape of the inputs, which the constructor has built the model for."""
-        return {"input_shape": keras.tree.map_structure(lambda spec: spec.shape, self.input_signature())}
+        return {"input_shape": keras.tree.map_structure(lambda spec: spec.shape, self._input_signature())}
 
     def _checked(self, x: Any, y: Any, purpose: str) -> tuple[Any, Any]:
         """Return inputs and targets that Keras may see, or raise."""
         if gives_batches(x):
-            first, x = first_batch(x)
-            self._check_first(first, purpose)
-            return x, y
-        x = self.check_inputs(x, purpose)
+            return self._checked_batches(x, purpose), y
+        x = self._check_inputs(x, purpose)
         if number_of(x) == 0:
             raise ValueError(f"There is nothing {purpose}: no inputs were given.")
-        return x, self.check_targets(x, y)
+        return x, self._check_targets(x, y)
 
     def _checked_pair(self, data: Any, purpose: str) -> Any:
         """Return what ``fit`` takes as validation data, as Keras understands it, or raise."""
         if gives_batches(data):
             return self._checked(data, None, purpose)[0]
-        if self.is_all_inputs(data):
+        if self._is_all_inputs(data):
             data = (data,)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         refuse_sample_weight(sample_weight)
         x, y = self._checked(x, y, purpose)
         return (x,) if y is None else (x, y)
 
-    def _check_first(self, batches: list[Any] | None, purpose: str, with_targets: bool = True) -> None:
-        """Raise unless the first batch of several, alone in a list, is right. None cannot be looked at."""
-        if batches is None:
-            return
-        if not batches:
+    def _checked_batches(self, data: Any, purpose: str, with_targets: bool = True) -> Any:
+        """Return what gives batches, with all of them still in it; raise unless the first one is right."""
+        if is_described(data):  # no batch is made only to be refused
+            self._check_batch(data.element_spec, purpose, with_targets)
+        first, data = first_batch(data)
+        if first == []:
             raise ValueError(f"There is nothing {purpose}: there was no batch.")
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batches[0])
+        for batch in first or []:
+            self._check_batch(batch, purpose, with_targets)
+        return data
+
+    def _check_batch(self, batch: Any, purpose: str, with_targets: bool) -> None:
+        """Raise unless a batch is x, (x,) or (x, y) of which the inputs are right and, if wanted, the targets."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         refuse_sample_weight(sample_weight)
         if isinstance(x, dict):
             raise TypeError(
                 f"A batch {purpose} must be an array, or a tuple, but is a dict of {', '.join(map(repr, x))}. "
                 'Take what the model needs out of it: dataset.map(lambda batch: batch["image"]).'
             )
-        specs = keras.tree.flatten(self.input_signature())
-        if not isinstance(x, (tuple, list)) and len(shape_of(x)) == len(specs[0].shape) - 1:
+        codes_or_images, *_ = keras.tree.flatten(self._input_signature())
+        if not isinstance(x, (tuple, list)) and len(shape_of(x)) == len(codes_or_images.shape) - 1:
             raise ValueError(
                 f"Batches are needed {purpose}, but single examples were given, of shape {shape_of(x)}. "
                 "Put some together: dataset.batch(128)."
             )
-        x = self.check_inputs(x, purpose)
+        x = self._check_inputs(x, purpose)
         if with_targets:
-            self.check_targets(x, y)
+            self._check_targets(x, y)
+
+
+@contextlib.contextmanager
+def kept_whole(model: keras.Model) -> Iterator[None]:
+    """Leave the model usable if Keras stops half-way: interrupted, or at a batch that no door has seen.
+
+    On TensorFlow, a step that could not be finished is forgotten. On JAX, Keras takes the values out of the variables
+    for an epoch, and where its first step fails does not put them back.
+    """
+    variables = []
+    if keras.backend.backend() == "jax":
+        if model.compiled and not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)  # as Keras does next
+        variables = [*model.variables, *(model.optimizer.variables if model.compiled else [])]
+    values = [variable.value for variable in variables]
+    try:
+        yield
+    except BaseException:
+        model.train_function = model.test_function = model.predict_function = None
+        for variable, value in zip(variables, values, strict=True):
+            if variable._value is None:  # not public: to ask for the value of such a variable is an error
+                variable.assign(value)
+        raise
 
 
 def arguments_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -230,6 +262,14 @@ def first_batch(data: Any) -> tuple[list[Any] | None, Any]:
     return list(_next_of(iter(data))), data
 
 
+def is_described(data: Any) -> bool:
+    """Whether a ``tf.data.Dataset`` tells the shapes of its batches."""
+    if tf is None or not isinstance(data, tf.data.Dataset):
+        return False
+    specs = keras.tree.flatten(data.element_spec)
+    return all(isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None for spec in specs)
+
+
 def _next_of(iterator: Iterator[Any]) -> Iterator[Any]:
     for batch in iterator:
         yield batch
@@ -242,9 +282,9 @@ def _chain(first: Iterable[Any], rest: Iterator[Any]) -> Iterator[Any]:
     yield from rest
 
 
-def learned_by_gradient(quantizer: Tensor) -> bool:
+def learned_by_gradient(quantizer: Any) -> bool:
     """Whether the loss moves a quantizer's codebook, rather than moving averages or nothing."""
-    return getattr(quantizer, "learned_by_gradient", getattr(quantizer, "moved_by_loss", False))
+    return getattr(quantizer, "learned_by_gradient", False)
 
 
 def warn_of_loss_watchers(callbacks: Any) -> None:
