@@ -1,18 +1,29 @@
 """A small classifier, which judges samples."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from vqlib import _backend as backend
-from vqlib._checks import check_images, check_positive_integer, dtype_of, refuse_sample_weight, shape_of
+from vqlib._checks import (
+    IMAGE_AXES,
+    check_images,
+    check_labels,
+    check_positive_integer,
+    check_sizes,
+    refuse_sample_weight,
+    shape_of,
+)
+from vqlib._model import CheckedModel
 from vqlib._progress import announced
 
 IMAGES_PER_BATCH = 1024  # in features and classify
 
 
 @keras.saving.register_keras_serializable("vqlib")
-class Classifier(keras.Model):
+class Classifier(CheckedModel):
     """A small convolutional classifier, which judges samples: by the class that it reads, and by its features.
 
     Trained by ``compile(optimizer)`` and ``fit(images, labels)``. Called on images (B, H, W, C) it returns logits
@@ -30,23 +41,21 @@ class Classifier(keras.Model):
         Channels of each convolution; the last is also F, the number of features.
     """
 
+    _compile_takes = ("metrics",)
+
     def __init__(self, image_shape=(28, 28, 1), num_classes=10, filters=(16, 32, 64), **kwargs):
         super().__init__(**{"name": "classifier", **kwargs})  # fixed names: the same weights make the same file
-        if len(image_shape) != 3:
-            raise ValueError(f"image_shape must be (height, width, channels), but {tuple(image_shape)} was given.")
-        for size in (*image_shape, *filters, num_classes):
-            check_positive_integer("num_classes, and each entry of image_shape and filters,", size)
-        self.image_shape = tuple(image_shape)
-        self.num_classes = num_classes
-        self.filters = tuple(filters)
-        self.body = keras.Sequential([keras.Input(image_shape)], name="body")  # (B, H, W, C) -> (B, F)
-        for i, width in enumerate(filters):
+        self.image_shape = check_sizes("image_shape", image_shape, IMAGE_AXES)
+        self.num_classes = check_positive_integer("num_classes", num_classes)
+        self.filters = tuple(check_positive_integer("Each entry of filters", width) for width in filters)
+        self.body = keras.Sequential([keras.Input(self.image_shape)], name="body")  # (B, H, W, C) -> (B, F)
+        for i, width in enumerate(self.filters):
             self.body.add(layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv_{i}"))
             self.body.add(layers.MaxPooling2D(padding="same", name=f"pool_{i}"))
         self.body.add(layers.Flatten(name="flatten"))
-        self.body.add(layers.Dense(filters[-1], activation="leaky_relu", dtype="float32", name="features"))
-        self.logits = layers.Dense(num_classes, dtype="float32", name="logits")  # float32 also in mixed precision
-        self.logits.build((None, filters[-1]))
+        self.body.add(layers.Dense(self.filters[-1], activation="leaky_relu", dtype="float32", name="features"))
+        self.logits = layers.Dense(self.num_classes, dtype="float32", name="logits")  # float32 also in mixed precision
+        self.logits.build((None, self.filters[-1]))
         self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self.built = True
 
@@ -61,17 +70,21 @@ class Classifier(keras.Model):
         nats = keras.losses.sparse_categorical_crossentropy(y, y_pred, from_logits=True)  # (B,)
         return backend.share_of_replica(ops.mean(nats))
 
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """Train on images and labels, see ``keras.Model.fit``; arrays are checked first."""
-        self._check(x, y)
-        if isinstance(kwargs.get("validation_data"), (tuple, list)):
-            self._check(*kwargs["validation_data"][:2])
-        return super().fit(x, y, *args, **kwargs)
+    def _input_signature(self) -> keras.InputSpec:
+        """Return the shape and dtype of images."""
+        return keras.InputSpec(shape=(None, *self.image_shape), dtype="float32", name="images")
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Evaluate on images and labels, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
-        self._check(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+    def _check_inputs(self, x: Any, purpose: str) -> Any:
+        """Raise unless `x` are images; return them, a list as an array."""
+        return check_images(x, self.image_shape, f"images {purpose}")
+
+    def _check_targets(self, x: Any, y: Any) -> Any:
+        """Raise unless `y` are class labels for the images `x`; return them, a list as an array."""
+        return check_labels(y, shape_of(x)[0], self.num_classes)
+
+    def _outputs_of_none(self) -> np.ndarray:
+        """Return no logits."""
+        return np.zeros((0, self.num_classes), "float32")
 
     def features(self, images):
         """Return the features, what the logits are made of: (N, H, W, C) in [-0.5, 0.5] -> (N, F) float32, NumPy."""
@@ -92,17 +105,6 @@ class Classifier(keras.Model):
         starts = announced(range(0, len(images), IMAGES_PER_BATCH), "classifier")
         batches = (np.asarray(images[i : i + IMAGES_PER_BATCH], "float32") for i in starts)
         return np.concatenate([empty, *(ops.convert_to_numpy(run(batch)) for batch in batches)])
-
-    def _check(self, images, labels):
-        if not isinstance(images, np.ndarray):
-            return
-        check_images(images, self.image_shape)
-        shape, dtype = shape_of(labels), dtype_of(labels)
-        if shape != images.shape[:1] or not dtype.startswith(("int", "uint")):
-            raise ValueError(f"labels must be {len(images)} integers, one an image, but are {dtype} of shape {shape}.")
-        low, high = np.min(labels), np.max(labels)
-        if low < 0 or high >= self.num_classes:
-            raise ValueError(f"labels must lie in 0..{self.num_classes - 1}, but lie in {low}..{high}.")
 
 
 def _features(model, images):

@@ -9,21 +9,23 @@ from keras import ops
 
 from vqlib import _backend as backend
 from vqlib._checks import (
+    as_array,
+    check_code_range,
     check_code_type,
-    check_codes,
     check_condition,
     check_positive_integer,
     check_sizes,
-    inputs_of,
     is_array,
     refuse_sample_weight,
+    shape_of,
 )
+from vqlib._model import CheckedModel
 from vqlib._types import Tensor
 from vqlib.code_lookup import look_up_where_it_pays
 from vqlib.metrics import BitsPerImage
 
 
-class Prior(keras.Model):
+class Prior(CheckedModel):
     """A prior over grids of codes: a product over positions, each given those before it in raster order.
 
     Called on codes (B, h, w) int it returns logits (B, h, w, K): those at a position depend only on codes above it, or
@@ -83,7 +85,7 @@ class Prior(keras.Model):
         codes, *condition = self._parts(inputs)
         check_code_type(codes, self.code_shape)
         if is_array(codes):
-            check_codes(codes, self.num_embeddings, self.code_shape)
+            check_code_range(codes, self.num_embeddings)
         for each in condition:
             check_condition(self, each)
         return self.network([codes, *condition] if condition else codes, training=training)
@@ -105,7 +107,7 @@ class Prior(keras.Model):
         self.accuracy.update_state(codes, y_pred)
         return backend.share_of_replica(ops.mean(nats))
 
-    def compile(self, *args, **kwargs):
+    def compile(self, *args: Any, **kwargs: Any) -> None:
         """Configure the training, see ``keras.Model.compile``.
 
         XLA has no sparse sums: where it compiles the training, the first layer multiplies one-hot vectors instead.
@@ -113,32 +115,40 @@ class Prior(keras.Model):
         super().compile(*args, **kwargs)
         look_up_where_it_pays(self.network, self.jit_compile)
 
-    def compile_from_config(self, config):
-        """Compile a loaded model as it was. Keras does so by itself only where ``compile`` is its own."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
+    def _input_signature(self) -> Any:
+        """Return the shape and dtype of codes, or of the pair (codes, condition)."""
+        codes = keras.InputSpec(shape=(None, *self.code_shape), dtype="int32", name="codes")
+        if self.condition_shape is None:
+            return codes
+        return codes, keras.InputSpec(shape=(None, *self.condition_shape), dtype="int32", name="condition")
 
-    def fit(self, x=None, *args, **kwargs):
-        """Train on codes, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is.
+    def _check_inputs(self, x: Any, purpose: str) -> Any:
+        """Raise unless `x` are codes, or the pair (codes, condition); return them, lists as arrays."""
+        name = f"codes {purpose}"
+        codes, *condition = self._parts(x, name)
+        codes = as_array(codes, name)
+        check_code_type(codes, self.code_shape, name)
+        if is_array(codes):
+            check_code_range(codes, self.num_embeddings, name)
+        if not condition:
+            return codes
+        return codes, check_condition(self, condition[0], shape_of(codes)[0])
 
-        A conditioned prior is trained on the pair (codes, condition), and validated on ``((codes, condition),)``.
-        """
-        self._check(x, "codes to train on")
-        self._check(inputs_of(kwargs.get("validation_data")), "codes to validate on")
-        return super().fit(x, *args, **kwargs)
+    def _check_targets(self, x: Any, y: Any) -> Any:
+        """Return `y`, a list as an array. Anything will do: codes are their own targets."""
+        return None if y is None else as_array(y, "y")
 
-    def evaluate(self, x=None, *args, **kwargs):
-        """Evaluate on codes, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
-        self._check(x, "codes to evaluate")
-        return super().evaluate(x, *args, **kwargs)
+    def _outputs_of_none(self) -> np.ndarray:
+        """Return no logits."""
+        return np.zeros((0, *self.code_shape, self.num_embeddings), "float32")
 
-    def predict(self, x, *args, **kwargs):
-        """Return the logits of codes in batches, see ``keras.Model.predict``: (N, h, w) -> (N, h, w, K), NumPy."""
-        self._check(x, "codes")
-        return super().predict(x, *args, **kwargs)
+    def _is_all_inputs(self, data: Any) -> bool:
+        """Whether `data` is a list of single grids or, of a conditioned prior, the pair (codes, condition)."""
+        if self.condition_shape is None:
+            return isinstance(data, list) and all(len(shape_of(codes)) == 2 for codes in data)
+        return isinstance(data, (tuple, list)) and len(data) == 2 and not isinstance(data[0], (tuple, list))
 
-    def _parts(self, inputs, name="codes"):
+    def _parts(self, inputs: Any, name: str = "codes") -> list[Any]:
         """Return [codes], or [codes, condition] of a conditioned prior."""
         is_pair = isinstance(inputs, (tuple, list)) and len(inputs) == 2
         if self.condition_shape is None:
@@ -150,19 +160,11 @@ class Prior(keras.Model):
             return [inputs]
         if not is_pair:
             raise ValueError(
-                f"{name}: this prior is conditioned and takes the pair (codes, condition), "
-                "as in fit((codes, condition), validation_data=((codes, condition),))."
+                f"{name}: this prior is conditioned and takes the pair (codes, condition), as in "
+                "fit((codes, condition), validation_data=(codes, condition)). A dataset's batches hold that pair "
+                "alone: dataset.map(lambda codes, condition: ((codes, condition),))."
             )
         return list(inputs)
-
-    def _check(self, inputs, name):
-        if not isinstance(inputs, (np.ndarray, tuple, list)):
-            return
-        codes, *condition = self._parts(inputs, name)
-        if isinstance(codes, np.ndarray):
-            check_codes(codes, self.num_embeddings, self.code_shape, name)
-        for each in condition:
-            check_condition(self, each, len(codes))
 
 
 def _check_condition_shape(shape: Sequence[int]) -> tuple[int, ...]:
