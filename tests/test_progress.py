@@ -1,13 +1,14 @@
 """What takes long says how far it is, and leaves nothing behind."""
 
 import sys
+import time
 
 import numpy as np
 import pytest
 
 import vqlib
 from vqlib import _batches, _progress, evaluation, sampling
-from vqlib._progress import announced
+from vqlib._progress import announced, while_it_takes
 
 
 @pytest.fixture
@@ -61,9 +62,23 @@ def test_sampling_encoding_decoding_and_judging_say_how_far_they_are(impatient, 
     works = {
         "sampling": lambda: vqlib.sample(tiny_prior(), 4),
         "autoencoder": lambda: model.encode(images),
+        "codebook": lambda: model.initialize_codebook(images, "data"),
         "classifier": lambda: judge.classify(images),
         "frechet_floor": lambda: evaluation.frechet_floor(features, [3, 4], repeats=1),
     }
     for name, work in works.items():
         work()
         assert_shown_and_wiped(capsys.readouterr().out, f"{name}: 0% ...", f"{name}: 50% ...")
+
+
+def test_what_cannot_be_counted_is_named_while_it_takes(impatient, capsys):
+    with while_it_takes("k-means of 9 vectors"):
+        time.sleep(0.2)
+    assert_shown_and_wiped(capsys.readouterr().out, "k-means of 9 vectors ...")
+
+
+def test_what_cannot_be_counted_and_is_soon_done_says_nothing(impatient, monkeypatch, capsys):
+    monkeypatch.setattr(_progress, "PATIENCE", 60)
+    with while_it_takes("k-means of 9 vectors"):
+        pass
+    assert capsys.readouterr().out == ""

@@ -273,11 +273,12 @@ class Autoencoder(CheckedModel):
             parts.append(vectors[drawn[first:end] - cells * start])
         return np.concatenate(parts)
 
-    def _encode_levels(self, images: ArrayLike, batch_size: int | None) -> tuple[np.ndarray, ...]:
+    def _encode_levels(self, images: Any, batch_size: int | None) -> tuple[np.ndarray, ...]:
         """Return the codes of each level, (N, h, w) int32."""
         check_images(images, self.image_shape)
         size = batch_size_for(self._bytes_of_encoding(), batch_size)
-        grids = [[np.zeros((0, *level.code_shape), "int32")] for level in self.levels]
+        grids = tuple(np.empty((len(images), *level.code_shape), "int32") for level in self.levels)
+        done = 0
         for *codes, finite in in_batches(
             self._encode_batch, images, dtype="float32", batch_size=size, what="autoencoder"
         ):
@@ -286,17 +287,20 @@ class Autoencoder(CheckedModel):
                     "The encoder makes NaN or infinity of these images, which no code stands for: its training has "
                     "diverged. Train the model anew, with a lower learning rate."
                 )
-            for parts, part in zip(grids, codes, strict=True):
-                parts.append(part)
-        return tuple(np.concatenate(parts) for parts in grids)
+            for grid, part in zip(grids, codes, strict=True):
+                grid[done : done + len(part)] = part
+            done += len(codes[0])
+        return grids
 
     def _decode_levels(self, codes: Sequence[np.ndarray], batch_size: int | None) -> np.ndarray:
         """Return the images that checked codes of all levels stand for, in [-0.5, 0.5]."""
         size = batch_size_for(bytes_of_activations(self.decoder), batch_size)
-        images = [np.zeros((0, *self.image_shape), "float32")]
+        images = np.empty((len(codes[0]), *self.image_shape), "float32")
+        done = 0
         for (part,) in in_batches(self._decode_batch, *codes, dtype="int32", batch_size=size, what="autoencoder"):
-            images.append(part)
-        return np.concatenate(images)
+            images[done : done + len(part)] = part
+            done += len(part)
+        return images
 
 
 def valid_images(images: Tensor) -> Tensor:
