@@ -368,6 +368,16 @@ def test_one_step_is_gradient_descent_on_the_cross_entropy(tiny_prior, rng):
         np.testing.assert_allclose(old - new, gradient, atol=1e-5, rtol=1e-3)
 
 
+def test_numpy_integers_do_as_arguments(rng):
+    codes = rng.integers(K, size=(2, 3, 4))
+    sizes = {"filters": np.int64(4), "num_residual_blocks": np.uint8(1), "num_pixelcnn_layers": np.int32(0)}
+    prior = PixelCNN(np.array(codes.shape[1:]), codes.max() + 1, **sizes)
+    assert prior(codes).shape == (2, 3, 4, codes.max() + 1)
+    keys = ("code_shape", "num_embeddings", *sizes)
+    assert [type(prior.get_config()[key]) for key in keys] == [tuple, *[int] * 4]
+    assert PixelCNN.from_config(prior.get_config()).get_config() == prior.get_config()
+
+
 def test_other_grids_and_depths(rng):
     prior = PixelCNN((4, 6), 9, filters=4, num_residual_blocks=1, num_pixelcnn_layers=3)
     assert prior(rng.integers(9, size=(2, 4, 6))).shape == (2, 4, 6, 9)
@@ -467,9 +477,13 @@ def test_code_grid_of_wrong_shape_is_refused(use, shape):
     ("arguments", "message"),
     [
         ({"code_shape": (7,)}, r"code_shape must be \(height, width\), but \(7,\) was given"),
-        ({"code_shape": (7, 0)}, r"code_shape must be an integer of at least 1, but 0 was given"),
+        ({"code_shape": 7}, r"code_shape must be \(height, width\), but 7 was given"),
+        ({"code_shape": (7, 0)}, r"Each entry of code_shape must be an integer of at least 1, but 0 was given"),
         ({"num_embeddings": 0}, r"num_embeddings must be an integer of at least 1, but 0 was given"),
         ({"filters": -2}, r"filters must be an integer of at least 1, but -2 was given"),
+        ({"filters": 1}, r"filters must be at least 2, because half of them are used within a block; 1 was given"),
+        ({"num_residual_blocks": -1}, r"num_residual_blocks must be an integer of at least 0, but -1 was given"),
+        ({"num_pixelcnn_layers": 1.5}, r"num_pixelcnn_layers must be an integer of at least 0, but 1.5 was given"),
         ({"condition_shape": (), "num_conditions": 10}, r"PixelCNN takes no condition: .* or take GatedPixelCNN"),
     ],
     ids=str,
