@@ -129,6 +129,8 @@ def execute(notebook, title, **environment):
             raise ChapterError(f"{title}: the kernel died; was there enough memory?") from error
         notebook.metadata["language_info"] = language_info  # the kernel's names its patch version
     for index, cell in enumerate(notebook.cells):
+        if "outputs" in cell:  # without the empty places of progress lines
+            cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 raise ChapterError(f"{title}: cell {index} wrote to stderr:\n{output.text}")
