@@ -264,19 +264,20 @@ def fingerprint(x: Any, y: Any = None) -> str | dict[str, str]:
 
 
 def _arguments(thing: Any) -> dict[str, Any]:
-    """Return the class and the config of a model or an optimizer as JSON reads it back, without names."""
+    """Return the class and the config of a model or an optimizer, as JSON reads it back, whatever names it has."""
     config = json.loads(json.dumps(thing.get_config(), default=lambda value: type(value).__name__))
-    return {"class": type(thing).__name__, **{k: v for k, v in _without_names(config).items() if k != "name"}}
+    return {"class": type(thing).__name__, **_renamed(config, {})}
 
 
-def _without_names(config: Any) -> Any:
-    """Return a config without the names of models and layers, which Keras counts up within a session."""
+def _renamed(config: Any, names: dict[str, str]) -> Any:
+    """Return a config with the names of models and layers, which Keras counts up within a session, numbered anew."""
     if isinstance(config, list):
-        return [_without_names(value) for value in config]
-    if not isinstance(config, dict):
-        return config
-    of_a_layer = "trainable" in config
-    return {key: _without_names(value) for key, value in config.items() if not (of_a_layer and key == "name")}
+        return [_renamed(value, names) for value in config]
+    if isinstance(config, dict):
+        if isinstance(config.get("name"), str):
+            names.setdefault(config["name"], f"name {len(names)}")
+        return {key: _renamed(value, names) for key, value in config.items()}
+    return names.get(config, config) if isinstance(config, str) else config
 
 
 def _without_rate(optimizer: dict[str, Any]) -> dict[str, Any]:
@@ -302,6 +303,9 @@ def _difference(name: str, before: Any, now: Any) -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         shared = [key for key in before if key in now]
         return [words for key in shared for words in _difference(f"{name}.{key}", before[key], now[key])]
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = enumerate(zip(before, now, strict=True))
+        return [words for i, (one, other) in pairs for words in _difference(f"{name}[{i}]", one, other)]
     if name == "data.values":
         return ["its data have other values"]
     before, now = (f"{value:g}" if isinstance(value, float) else str(value) for value in (before, now))
