@@ -22,7 +22,7 @@ def test_interrupted_writing_leaves_the_old_file_and_the_next_one_succeeds(tmp_p
     write_atomically(path, "old")
 
     def die(partial, *_):
-        partial.open("w").write("ne")
+        partial.write_text("ne")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -85,7 +85,6 @@ def test_saved_models_load_in_silence_after_import_vqlib_alone(order, tmp_path, 
     for number, model in enumerate(models):
         model.save(tmp_path / f"{number}.keras")
     code = f"""
-import warnings; warnings.simplefilter("error")
 {ORDERS[order]}
 for number in range({len(models)}):
     print(type(keras.saving.load_model(rf"{tmp_path}/{{number}}.keras")).__name__)
@@ -108,6 +107,13 @@ def test_backend_that_vqlib_cannot_compute_on_is_refused_with_keras():
     assert answer.returncode == 1
     assert "vqlib computes on tensorflow or jax, but the backend of Keras is numpy" in answer.stderr.splitlines()[-1]
     assert "KERAS_BACKEND" in answer.stderr.splitlines()[-1]
+
+
+def test_backend_that_keras_itself_names_is_refused_too(monkeypatch):
+    """As it is where its file keras.json names one."""
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(ImportError, match="the backend of Keras is torch"):
+        _quiet.Watch(list).keras_is_there()
 
 
 # Silence
@@ -150,7 +156,7 @@ def test_what_a_noisy_module_writes_is_shown_if_it_fails(watch, capfd):
 
 def test_models_are_imported_once_when_the_outermost_import_has_ended(watch, monkeypatch):
     noticed = watch(outer_stub="import inner_stub; DONE = True", inner_stub="", later_stub="")
-    monkeypatch.setattr(_quiet, "_check_backend", lambda: noticed.append(sys.modules["outer_stub"].DONE))
+    monkeypatch.setattr(_quiet, "_check_backend", lambda name: noticed.append(sys.modules["outer_stub"].DONE))
     import outer_stub  # noqa: F401
 
     assert noticed == [True, ["outer_stub", "inner_stub"]]

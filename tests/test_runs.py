@@ -13,7 +13,6 @@ import pytest
 
 import vqlib
 from vqlib import Resumable, _progress, keep_run, profile
-from vqlib.book.profiles import Profile
 from vqlib.book.runs import LiveLine, fingerprint
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
@@ -474,7 +473,7 @@ def test_data_that_only_give_batches_are_not_compared(train, images):
     assert watch.begun == []
     assert again.history == history.history
     train(data=images[:10], epochs=2)  # which are known from now on
-    with pytest.raises(ValueError, match="data.arrays"):
+    with pytest.raises(ValueError, match=r"data\.arrays"):
         train(epochs=2)
 
 

@@ -58,6 +58,8 @@ class Watch(importlib.abc.MetaPathFinder):
     @contextlib.contextmanager
     def importing(self, name: str) -> Iterator[None]:
         """Import a module in this block: in silence if it is a noisy one, and with the models behind it."""
+        if name == "keras" and self.needed:
+            _check_backend(os.environ.get("KERAS_BACKEND"))
         depth = getattr(self._imports, "depth", 0)
         self._imports.depth = depth + 1
         try:
@@ -71,7 +73,7 @@ class Watch(importlib.abc.MetaPathFinder):
     def keras_is_there(self) -> None:
         """Import vqlib's models, once; raise ImportError where they cannot compute on Keras's backend."""
         if self.needed:
-            _check_backend()
+            _check_backend(importlib.import_module("keras").backend.backend())
             self.needed = False
             self.define_models()
 
@@ -105,9 +107,8 @@ def _start(tensorflow: Any) -> None:
             tensorflow.function(lambda: tensorflow.zeros(()), jit_compile=True)()
 
 
-def _check_backend() -> None:
-    name = importlib.import_module("keras").backend.backend()
-    if name not in BACKENDS:
+def _check_backend(name: str | None) -> None:
+    if name and name not in BACKENDS:
         raise ImportError(
             f"vqlib computes on {' or '.join(BACKENDS)}, but the backend of Keras is {name}. Set the environment "
             "variable KERAS_BACKEND to one of them before Python starts, or unset it: TensorFlow is the default."
