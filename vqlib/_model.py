@@ -15,8 +15,9 @@ from typing import Any, Self
 import keras
 import numpy as np
 
+from vqlib._backend import tf
+from vqlib._callbacks import show_data
 from vqlib._checks import refuse_sample_weight, shape_of
-from vqlib._quiet import tensorflow as tf
 
 LOSS_ARGUMENTS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 WATCHERS = (keras.callbacks.EarlyStopping, keras.callbacks.ModelCheckpoint, keras.callbacks.ReduceLROnPlateau)
@@ -86,6 +87,7 @@ class CheckedModel(keras.Model):
         if gives_batches(x) and not isinstance(x, keras.utils.PyDataset):
             arguments.setdefault("shuffle", False)  # Keras shuffles arrays, and warns that it cannot shuffle these
         self._warn_of(arguments.get("callbacks"))
+        show_data(arguments.get("callbacks"), arguments["x"], arguments["y"], arguments.get("batch_size"))
         with kept_whole(self):
             return super().fit(**arguments)
 
