@@ -24,6 +24,8 @@ import nbformat
 import run
 import yaml
 
+from vqlib.coursework import _otter
+
 ROOT = run.ROOT
 SOURCES = run.BOOK / "coursework"
 EXECUTED = run.NOTEBOOKS / "coursework"
@@ -76,15 +78,13 @@ def settings():
 
 def assign(notebook, stem, folder):
     """Let otter split a source: into `folder`/student and `folder`/autograder, with the zip file of the latter."""
-    import otter.assign
-
     notebook = nbformat.from_dict(notebook)
     notebook.cells = [settings(), *notebook.cells]
     source = folder / "source" / f"{stem}.ipynb"
     source.parent.mkdir(parents=True)
     nbformat.write(notebook, source)
     with contextlib.redirect_stdout(io.StringIO()):
-        otter.assign.main(str(source), str(folder), no_run_tests=True)
+        _otter.assign(source, folder)
 
 
 def student_notebook(path, stem):
@@ -106,16 +106,13 @@ def student_notebook(path, stem):
 
 def questions(notebook, tests):
     """Return the points of each question and whether a person gives them, in the order of a source."""
-    from otter.nbmeta_config import NBMetadataConfig
-    from otter.test_files import create_test_file
-
     found = {}
     for cell in notebook.cells:
         if cell.cell_type == "raw" and cell.source.startswith("# BEGIN QUESTION"):
             config = yaml.safe_load(cell.source)
             manual, name = config.get("manual", False), config["name"]
-            test = None if manual else create_test_file(str(tests / f"{name}.py"), NBMetadataConfig())
-            found[name] = {"points": config["points"] if manual else test.possible, "manual": manual}
+            points = config["points"] if manual else _otter.Question(tests / f"{name}.py").possible
+            found[name] = {"points": points, "manual": manual}
     return found
 
 

@@ -18,6 +18,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 
 import vqlib.coursework
+from vqlib.coursework import _otter
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "book" / "coursework").glob("*.md"))
@@ -78,12 +79,9 @@ def run_cells(sources, names, blanks=False):
 
 def examine(path, names):
     """Run the tests of a question; return its score, what is possible, and what the failed ones say."""
-    from otter.nbmeta_config import NBMetadataConfig
-    from otter.test_files import create_test_file
-
-    test = create_test_file(str(path), NBMetadataConfig())
-    test.run(names)
-    return test.score, test.possible, vqlib.coursework.assignment.describe(test)
+    question = _otter.Question(path)
+    question.run(names)
+    return question.score, question.possible, vqlib.coursework.assignment.describe(question)
 
 
 def variants(source):
