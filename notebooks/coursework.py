@@ -24,6 +24,7 @@ import nbformat
 import run
 import yaml
 
+from vqlib._files import write_atomically
 from vqlib.coursework import _otter
 
 ROOT = run.ROOT
@@ -165,22 +166,25 @@ def make(notebook, stem, folder):
         path.write_text(path.read_text(encoding="utf-8").rstrip() + "\n", encoding="utf-8")
 
 
+def code_cells(notebook):
+    """Return the cells of a notebook that hold code."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
 def executed(source):
     """Return a source as a notebook with outputs: of the run that is there or, if code changed, of a new one.
 
     Text may change without a run, and so may the first cell of code, which installs what is missing.
     """
     notebook, path = generate(source), EXECUTED / f"{source.stem}.ipynb"
-    new = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    ran = (
-        [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"] if path.exists() else []
-    )
+    new = code_cells(notebook)
+    ran = code_cells(nbformat.read(path, as_version=4)) if path.exists() else []
     if [cell.source for cell in new[1:]] == [cell.source for cell in ran[1:]]:
         for cell, before in zip(new, ran, strict=True):
             cell.outputs, cell.execution_count = before.outputs, before.execution_count
     else:
         run.execute(notebook, source.stem, VQLIB_PROFILE="quick")
-    run.write(path, nbformat.writes(notebook).encode() + b"\n")
+    write_atomically(path, nbformat.writes(notebook).encode() + b"\n")
     return notebook
 
 

@@ -1,12 +1,15 @@
 """What `keras.ops` has not: each function here knows the backends that it is for."""
 
 import functools
+import importlib
 
 import keras
 import numpy as np
 from keras import ops
 
-from vqlib._quiet import tensorflow as tf
+from vqlib import _keras_internals
+
+tf = importlib.import_module("tensorflow") if keras.backend.backend() == "tensorflow" else None
 
 PARTS = 4  # of a sum of rows, each on a core
 
@@ -91,9 +94,7 @@ def has_values(tensor):
 
 def is_stateless():
     """Whether Keras keeps variables as they are, and collects their new values: in its ``fit`` on JAX."""
-    from keras.src.backend import in_stateless_scope  # not public: nothing that is says the same
-
-    return in_stateless_scope()
+    return _keras_internals.in_stateless_scope()
 
 
 def accelerators():

@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers, ops
 
 from vqlib import _backend as backend
+from vqlib._callbacks import show_data
 from vqlib._checks import check_codes, check_images, check_positive_integer, inputs_of, refuse_sample_weight
 from vqlib._progress import announced
 from vqlib.quantizers import VectorQuantizer
@@ -90,6 +91,7 @@ class Autoencoder(keras.Model):
         """Train on images, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is."""
         self._check(x, "images to train on")
         self._check(inputs_of(kwargs.get("validation_data")), "images to validate on")
+        show_data(kwargs.get("callbacks"), x, batch_size=kwargs.get("batch_size"))
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):

@@ -10,6 +10,7 @@ import PIL.Image
 from keras import layers, ops
 
 from vqlib import _backend as backend
+from vqlib._callbacks import show_data
 from vqlib._checks import check_images, check_positive_integer, dtype_of, refuse_sample_weight, shape_of
 from vqlib._progress import announced
 from vqlib.data import to_images
@@ -76,6 +77,7 @@ class Classifier(keras.Model):
         self._check(x, y)
         if isinstance(kwargs.get("validation_data"), (tuple, list)):
             self._check(*kwargs["validation_data"][:2])
+        show_data(kwargs.get("callbacks"), x, y, kwargs.get("batch_size"))
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):

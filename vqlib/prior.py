@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from vqlib import _backend as backend
+from vqlib._callbacks import show_data
 from vqlib._checks import (
     check_code_type,
     check_codes,
@@ -100,6 +101,7 @@ class Prior(keras.Model):
         """
         self._check(x, "codes to train on")
         self._check(inputs_of(kwargs.get("validation_data")), "codes to validate on")
+        show_data(kwargs.get("callbacks"), x, batch_size=kwargs.get("batch_size"))
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
