@@ -62,7 +62,7 @@ coursework: $(INSTALLED) ## make the assignments into build/coursework, and what
 
 # ROSTER=students.csv DEADLINE=2026-12-01T23:59 OUT=folder JOBS=4, if you like.
 grade: $(INSTALLED) ## grade a folder of notebooks: make grade ASSIGNMENT=01 SUBMISSIONS=folder
-	$(BIN)/python -m vqlib.coursework.grade \
+	$(BIN)/python -m vqgrader grade \
 		$(or $(wildcard build/coursework/$(ASSIGNMENT)-*),build/coursework/$(ASSIGNMENT)) $(if $(SUBMISSIONS),"$(SUBMISSIONS)") \
 		$(if $(OUT),--out "$(OUT)") $(if $(ROSTER),--roster "$(ROSTER)") $(if $(DEADLINE),--deadline $(DEADLINE)) \
 		$(if $(JOBS),--jobs $(JOBS))

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from vqlib._compare import agrees, as_numbers, is_whole
+
 
 def check(attempt: Callable[..., Any], *cases: tuple[Any, ...], tolerance: float = 1e-5) -> bool:
     """Try a function on cases, print what came out, and return whether all of it was right.
@@ -15,8 +17,9 @@ def check(attempt: Callable[..., Any], *cases: tuple[Any, ...], tolerance: float
     attempt : callable
         The reader's function. A blank, one that returns None or ``...``, is told apart from a wrong answer.
     cases : tuples ``(arguments, expected)`` or ``(arguments, expected, hint)``
-        `arguments` is a tuple. Numbers and arrays are compared within `tolerance`, relative and absolute; integers
-        and shapes exactly. The hint is shown when this case fails, but not when only the type of the numbers is wrong.
+        `arguments` is a tuple. Floats are compared within `tolerance`, relative to the largest number that is
+        expected; integers and shapes exactly. The hint is shown when this case fails, but not when only the type of the
+        numbers is wrong.
     tolerance : float
 
     Returns
@@ -45,15 +48,12 @@ def _difference(answer: Any, expected: Any, tolerance: float) -> str:
     """Return in words how an answer differs from what is expected in shape or values, or an empty string."""
     expected = np.asarray(expected)
     try:
-        answer = np.asarray(answer)
-    except ValueError:
-        return "The answer is a list of unequal parts, not an array."
-    if answer.dtype.kind not in "biuf":
-        return f"The answer is {answer.dtype}, but {expected.dtype} is expected."
+        answer = as_numbers(answer)
+    except TypeError as error:
+        return f"The answer is {error}, but {expected.dtype} is expected."
     if answer.shape != expected.shape:
         return f"The shape is {answer.shape}, but {expected.shape} is expected."
-    exact = expected.dtype.kind in "iub"
-    right = answer == expected if exact else np.isclose(answer, expected, rtol=tolerance, atol=tolerance)
+    right = agrees(answer, expected, tolerance)
     if not np.all(right):
         if answer.ndim == 0:
             return f"The answer is {answer}, which is not right."
@@ -64,6 +64,6 @@ def _difference(answer: Any, expected: Any, tolerance: float) -> str:
 def _difference_of_type(answer: Any, expected: Any) -> str:
     """Return in words that right values are floats in place of integers, or an empty string."""
     answer, expected = np.asarray(answer), np.asarray(expected)
-    if expected.dtype.kind in "iub" and answer.size and answer.dtype.kind not in "iub":
+    if is_whole(expected) and answer.size and not is_whole(answer):
         return f"The values are right, but of type {answer.dtype}; {expected.dtype} is expected."
     return ""
