@@ -1,6 +1,11 @@
 """Fixtures that several test files share."""
 
-import vqlib  # isort: skip, first: it silences TensorFlow's start-up messages
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each: workers that all want every core wait for each other
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+import vqlib  # isort: skip, before Keras: it silences TensorFlow's start-up messages
 
 import importlib.util
 import pathlib
@@ -19,6 +24,30 @@ from hypothesis import settings
 settings.register_profile("vqlib", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("vqlib")
 mpl.use("agg")  # not by MPLBACKEND: the kernels that run the notebooks would inherit it
+# What a test needs beyond vqlib, what lasts longest first.
+MARKS = ("notebooks", "browser", "grading", "coursework", "book", "xla", "unit", "lint")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark cells of notebooks and unit tests, and say which tests go to one worker: those that share a fixture.
+
+    Workers take the groups in this order, so that the longest do not come at the end.
+    """
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker("notebooks")
+        elif not any(item.get_closest_marker(mark) for mark in MARKS):
+            item.add_marker("unit")
+        if not item.get_closest_marker("xdist_group"):
+            shared = {"html", "site"}.intersection(getattr(item, "fixturenames", ()))
+            item.add_marker(pytest.mark.xdist_group(min(shared, default=item.path.stem)))
+
+    def place(item):
+        is_last = item.get_closest_marker("xdist_group").args == ("last",)
+        return is_last, min(i for i, mark in enumerate(MARKS) if item.get_closest_marker(mark))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

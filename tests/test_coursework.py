@@ -19,6 +19,8 @@ from nbclient import NotebookClient
 
 import vqlib.coursework
 
+pytestmark = pytest.mark.coursework
+
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "book" / "coursework").glob("*.md"))
 VARIANTS = ROOT / "tests" / "coursework"

@@ -40,6 +40,8 @@ from vqlib.coursework import (
 from vqlib.coursework.assignment import file_name
 from vqlib.coursework.session import AnswerError, Names, Session
 
+pytestmark = pytest.mark.grading
+
 ROOT = pathlib.Path(__file__).parents[1]
 PATIENCE = sandbox.Limits(cell=20, total=300)
 
