@@ -20,10 +20,13 @@ PYTEST = $(BIN)/python -m pytest -p no:randomly --durations=10
 # Tests that share what is expensive to make go to one worker, one thread each: see tests/conftest.py.
 PARALLEL = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 PIP = -m pip install --quiet --disable-pip-version-check
+# What Colab has beside the libraries that vqlib needs, with what runs notebooks here; and what a student's notebook adds.
+COLAB_HAS = dill ipykernel ipython ipywidgets jupytext nbclient nbconvert pandas pyyaml
+STUDENTS_ADD = otter-grader fica ipylab python-frontmatter
 
 .DEFAULT_GOAL = help
 .PHONY: help install book pdf links test unit coverage test-jax test-xla notebooks text coursework grade colab colab-versions \
-	oldest newest benchmark address lint format clean
+	oldest newest dist benchmark address lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | while IFS='|' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
@@ -89,13 +92,14 @@ grade: $(INSTALLED) ## grade a folder of notebooks: make grade ASSIGNMENT=01 SUB
 # Colab's Python, versions and kernel. Nothing but the wheel, from an empty folder.
 colab: PYTHON = python3.13
 colab: ## run every chapter and an assignment with the versions of Google Colab; PYTHON=/path/to/python3.13
-	@$(PYTHON) -c 'import sys; assert sys.version_info[:2] == (3, 13)' 2>/dev/null || { \
-		echo "Colab has Python 3.13, and '$(PYTHON)' is not that: make colab PYTHON=/path/to/python3.13"; exit 1; }
-	rm -rf build/colab
+	@$(PYTHON) -c 'import sys; assert sys.version_info[:2] == (3, 13)' 2> /dev/null || { \
+		echo "Colab has Python 3.13, and $(PYTHON) is not there or not that: make colab PYTHON=/path/to/python3.13"; exit 1; }
+	rm -rf build/colab build/lib build/bdist.*
 	$(PYTHON) -m venv build/colab/venv
-	build/colab/venv/bin/python $(PIP) -c constraints-colab.txt setuptools wheel
-	build/colab/venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/colab .
-	build/colab/venv/bin/python $(PIP) -c constraints-colab.txt "$$(ls build/colab/*.whl)[chapters]" $(COLAB_HAS)
+	build/colab/venv/bin/python $(PIP) -c constraints-colab.txt setuptools
+	build/colab/venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/colab .
+	build/colab/venv/bin/python $(PIP) -c constraints-colab.txt $(COLAB_HAS) "$$(ls build/colab/*.whl)[chapters]"
+	build/colab/venv/bin/python $(PIP) -c constraints.txt --no-deps $(STUDENTS_ADD)
 	build/colab/venv/bin/python tools/colab.py run
 
 colab-versions: ## bring constraints-colab.txt up to date with Colab's list: LIST=pip-freeze.txt
@@ -115,6 +119,14 @@ oldest newest:
 	build/$@/bin/uv pip install --quiet --python build/$@/bin/python -r build/$@/versions.txt $(RUNNERS) -e .
 	VQLIB_PROFILE=quick build/$@/bin/python -m pytest -p no:randomly $(PARALLEL) -m unit $(UNIT_TESTS)
 	build/$@/bin/python notebooks/run.py --profile quick
+
+dist: $(INSTALLED) ## make the files that PyPI gets; TAG=v1.2.3 has to be the version
+	@test -z "$(TAG)" || test "$(TAG)" = "v$$($(BIN)/python -c 'import vqlib; print(vqlib.__version__)')" || { \
+		echo "$(TAG) is not the version in vqlib/_version.py"; exit 1; }
+	rm -rf build/lib build/bdist.* build/uv dist
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python $(PIP) -c constraints.txt uv
+	build/uv/bin/uv build --quiet
 
 benchmark: $(INSTALLED) ## time vqlib against the textbook's way, a quarter of an hour; DEVICE=gpu on a GPU
 	$(BIN)/python tests/benchmark.py book/benchmarks/$(DEVICE).json
