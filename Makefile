@@ -37,7 +37,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. See https://www.python.org/downloads/"; exit 1; }
 	@echo "Making the environment in $(VENV): about 3 GB, a few minutes, once."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP) -c constraints.txt -e ".[book,test,coursework]"
+	$(BIN)/python $(PIP) -c constraints.txt -e ".[book,test,grader]"
 	@touch $@
 
 # A page that was read with a warning is not read again by the next build: forget all pages, or that build would pass.
@@ -84,7 +84,7 @@ coursework: $(INSTALLED) ## make the assignments into build/coursework, and what
 
 # ROSTER=students.csv DEADLINE=2026-12-01T23:59 OUT=folder JOBS=4, if you like.
 grade: $(INSTALLED) ## grade a folder of notebooks: make grade ASSIGNMENT=01 SUBMISSIONS=folder
-	$(BIN)/python -m vqlib.coursework.grade \
+	$(BIN)/python -m vqgrader grade \
 		$(or $(wildcard build/coursework/$(ASSIGNMENT)-*),build/coursework/$(ASSIGNMENT)) $(if $(SUBMISSIONS),"$(SUBMISSIONS)") \
 		$(if $(OUT),--out "$(OUT)") $(if $(ROSTER),--roster "$(ROSTER)") $(if $(DEADLINE),--deadline $(DEADLINE)) \
 		$(if $(JOBS),--jobs $(JOBS))
@@ -100,7 +100,8 @@ colab: ## run every chapter and an assignment with the versions of Google Colab;
 	build/colab/venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/colab .
 	build/colab/venv/bin/python $(PIP) -c constraints-colab.txt $(COLAB_HAS) "$$(ls build/colab/*.whl)[chapters]"
 	build/colab/venv/bin/python $(PIP) -c constraints.txt --no-deps $(STUDENTS_ADD)
-	build/colab/venv/bin/python tools/colab.py run
+	env -u PYTHONPATH build/colab/venv/bin/python notebooks/run.py --profile quick
+	env -u PYTHONPATH build/colab/venv/bin/python tools/colab.py assignment
 
 colab-versions: ## bring constraints-colab.txt up to date with Colab's list: LIST=pip-freeze.txt
 	$(PYTHON) tools/colab.py renew "$(LIST)"

@@ -1,14 +1,13 @@
-"""Run the book with Google Colab's versions, and bring the list of these up to date.
+"""Run an assignment with Google Colab's versions, and bring the list of these up to date.
 
-    python tools/colab.py run
+    python tools/colab.py assignment
     python tools/colab.py renew pip-freeze.txt
 
-The first is for the environment that `make colab` makes. It runs every chapter in the quick profile, then each cell that
-a student has of one assignment, with the instructor's answers in them, and asks every check.
+The first is for the environment that `make colab` makes. It runs what a student has of one assignment, with the
+instructor's answers in it, and asks every check.
 """
 
 import argparse
-import os
 import pathlib
 import re
 import sys
@@ -57,37 +56,33 @@ def answered(notebook):
     return nbformat.from_dict({**notebook, "cells": kept})
 
 
-def run_all():
-    """Run every chapter and an assignment; end with what failed."""
+def run_assignment():
+    """Run an assignment from an empty folder; end with the checks that fail."""
     sys.path.insert(0, str(ROOT / "notebooks"))
     import run
 
-    os.environ.pop("PYTHONPATH", None)  # the wheel is what is tested
-    failures = []
-    for source in run.chapters():
-        try:
-            run.execute(run.generate(source), source.stem, VQLIB_PROFILE="quick")
-        except run.ChapterError as error:
-            failures.append(f"{source.stem}: {error}")
     notebook = answered(run.generate(ROOT / "book" / "coursework" / f"{ASSIGNMENT}.md"))
-    run.execute(notebook, f"assignment {ASSIGNMENT}", VQLIB_PROFILE="quick")
+    try:
+        run.execute(notebook, f"assignment {ASSIGNMENT}", VQLIB_PROFILE="quick")
+    except run.ChapterError as error:
+        sys.exit(str(error))
     checks = [cell for cell in notebook.cells if cell.source.startswith("grader.check(")]
     said = ["".join(output.get("text", "") for output in cell.outputs) for cell in checks]
-    failures += [text for text in said if not re.search(r": (\d+) of \1 checks pass\.", text)]
+    failures = [text for text in said if not re.search(r": (\d+) of \1 checks pass\.", text)]
     if failures or not said:
         sys.exit("\n".join(["Failed:", *failures]))
-    print(f"With Colab's versions, {len(run.chapters())} chapters ran, and {len(said)} questions passed their checks.")
+    print(f"With Colab's versions, {len(said)} questions of assignment {ASSIGNMENT} pass their checks.")
 
 
 def main():
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="run all chapters and an assignment in this environment")
+    commands.add_parser("assignment", help="run an assignment in this environment")
     commands.add_parser("renew", help="take over versions").add_argument("list", type=pathlib.Path, help="Colab's list")
     arguments = parser.parse_args()
-    if arguments.command == "run":
-        run_all()
+    if arguments.command == "assignment":
+        run_assignment()
     else:
         CONSTRAINTS.write_text(renewed(CONSTRAINTS.read_text(), arguments.list.read_text()))
 
