@@ -17,8 +17,8 @@ marked = $(shell grep -lE 'pytest\.mark\.($(1))\b' tests/test_*.py)
 UNIT_TESTS = $(filter-out $(call marked,book|browser|coursework|grading|lint|notebooks|xla),$(wildcard tests/test_*.py))
 RUNNERS = hypothesis ipykernel jupytext nbclient pytest pytest-xdist
 PYTEST = $(BIN)/python -m pytest -p no:randomly --durations=10
-# Tests that share what is expensive to make go to one worker, one thread each: see tests/conftest.py.
-PARALLEL = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+# A file stays in one worker, and a notebook; tests/conftest.py says in which order, and what workers share.
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP = -m pip install --quiet --disable-pip-version-check
 # What Colab has beside the libraries that vqlib needs, with what runs notebooks here; and what a student's notebook adds.
 COLAB_HAS = dill ipykernel ipython ipywidgets jupytext nbclient nbconvert pandas pyyaml

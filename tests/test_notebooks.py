@@ -128,9 +128,8 @@ def test_header_and_first_code_cell_give_the_time_to_run_that_was_measured(path)
     assert minutes == pytest.approx(measured, rel=0.15, abs=0.5)
 
 
-@pytest.mark.xdist_group("last")
 def test_running_left_nothing_behind():
-    """The working folder of nbval's run is notebooks/."""
+    """The nbval run comes before the tests of this file, and its working folder is notebooks/."""
     ours = ("run.py", "coursework.py", "coursework")
     left = [path.name for path in (ROOT / "notebooks").iterdir() if path.suffix != ".ipynb" and path.name not in ours]
     left += [path.name for path in (ROOT / "notebooks" / "coursework").iterdir() if path.suffix != ".ipynb"]
