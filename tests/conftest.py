@@ -1,7 +1,13 @@
 """Fixtures that several test files share."""
 
-import vqlib  # isort: skip, first: it silences TensorFlow's start-up messages
+import os
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each: workers that all want every core wait for each other
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+import vqlib  # isort: skip, before Keras: it silences TensorFlow's start-up messages
+
+import fcntl
 import importlib.util
 import pathlib
 import shutil
@@ -19,6 +25,43 @@ from hypothesis import settings
 settings.register_profile("vqlib", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("vqlib")
 mpl.use("agg")  # not by MPLBACKEND: the kernels that run the notebooks would inherit it
+# What a test file needs beyond vqlib, what lasts longest first; tests of notebooks/ when its notebooks have run.
+MARKS = ("browser", "grading", "coursework", "book", "xla", "unit", "lint", "notebooks")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark cells of notebooks and unit tests, and put files in the order in which workers take them."""
+
+    def place(item):
+        if item.path.suffix == ".ipynb":
+            return -1
+        return next(i for i, mark in enumerate(MARKS) if item.get_closest_marker(mark))
+
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker("notebooks")
+        elif not any(item.get_closest_marker(mark) for mark in MARKS):
+            item.add_marker("unit")
+    items.sort(key=place)
+
+
+def made_once(tmp_path_factory, name, make):
+    """Return a folder that `make` fills: by one worker, for which the others wait."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = tmp_path_factory.mktemp(name)
+        make(folder)
+        return folder
+    folder = tmp_path_factory.getbasetemp().parent / name  # of all workers
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            make(partial)
+            partial.rename(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -38,34 +81,38 @@ def book_extension():
 @pytest.fixture(scope="session")
 def html(tmp_path_factory):
     """The folder of the book's HTML, built afresh, once."""
-    root = pathlib.Path(__file__).parents[1]
-    folder = tmp_path_factory.mktemp("book")
-    jupyter_book = pathlib.Path(sys.executable).with_name("jupyter-book")
-    build = subprocess.run(
-        [jupyter_book, "build", root, "--path-output", folder, "-q", "-n", "-W", "--keep-going"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-6000:]
-    return folder / "_build" / "html"
+
+    def build(folder):
+        root = pathlib.Path(__file__).parents[1]
+        jupyter_book = pathlib.Path(sys.executable).with_name("jupyter-book")
+        build = subprocess.run(
+            [jupyter_book, "build", root, "--path-output", folder, "-q", "-n", "-W", "--keep-going"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-6000:]
+
+    return made_once(tmp_path_factory, "book", build) / "_build" / "html"
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """A folder with vqlib as its wheel installs it."""
-    root, folder = pathlib.Path(__file__).parents[1], tmp_path_factory.mktemp("wheel")
-    source, site = folder / "source", folder / "site"
-    shutil.copytree(root / "vqlib", source / "vqlib", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(root / name, source)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run(
-        [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source], check=True
-    )
-    (wheel,) = folder.glob("*.whl")
-    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--target", site, wheel], check=True)
-    return site
+
+    def install(folder):
+        root, source = pathlib.Path(__file__).parents[1], folder / "source"
+        for package in ("vqlib", "vqgrader"):
+            shutil.copytree(root / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(root / name, source)
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+        made = ["--no-deps", "--no-build-isolation", "--wheel-dir", folder, source]
+        subprocess.run([*pip, "wheel", "--quiet", *made], check=True)
+        (wheel,) = folder.glob("*.whl")
+        subprocess.run([*pip, "install", "--quiet", "--no-deps", "--target", folder / "site", wheel], check=True)
+
+    return made_once(tmp_path_factory, "wheel", install) / "site"
 
 
 @pytest.fixture

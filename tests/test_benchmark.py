@@ -11,6 +11,8 @@ import textbook
 import vqlib
 from vqlib.pixelcnn import MaskedCodeConv2D, MaskedConv2D
 
+pytestmark = pytest.mark.book
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 

@@ -12,6 +12,8 @@ import yaml
 from bs4 import BeautifulSoup
 from packaging.requirements import Requirement
 
+pytestmark = pytest.mark.book
+
 ROOT = pathlib.Path(__file__).parents[1]
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
 

@@ -12,6 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from browsers import BOOK, FLAGS, PATIENCE, find_browser
 from playwright.sync_api import sync_playwright
 
+pytestmark = pytest.mark.browser
+
 CHAPTERS = [path.stem for path in sorted(BOOK.glob("0*.md"))]
 WIDTHS = (360, 1280)
 SCHEMES = ("light", "dark")

@@ -7,6 +7,8 @@ import pytest
 import vqlib
 from vqlib import checkpoints
 
+pytestmark = pytest.mark.book
+
 
 @pytest.fixture(scope="module")
 def cards(book_extension):

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.lint
+
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "book").glob("[0-9][0-9]-*.md"))
 every_chapter = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)

@@ -22,6 +22,8 @@ from nbclient import NotebookClient
 import vqlib.coursework
 from vqlib.coursework import _otter
 
+pytestmark = pytest.mark.coursework
+
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "book" / "coursework").glob("*.md"))
 VARIANTS = ROOT / "tests" / "coursework"

@@ -31,6 +31,8 @@ from vqlib.coursework import expect, probe, probes
 from vqlib.coursework.answers import AnswerError
 from vqlib.coursework.assignment import file_name
 
+pytestmark = pytest.mark.grading
+
 ROOT = pathlib.Path(__file__).parents[1]
 PATIENCE = Limits(cell=20, total=300)
 

@@ -11,6 +11,8 @@ import sys
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.notebooks
+
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "book").glob("[0-9][0-9]-*.md"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -127,7 +129,7 @@ def test_header_and_first_code_cell_give_the_time_to_run_that_was_measured(path)
 
 
 def test_running_left_nothing_behind():
-    """The nbval run comes before the unit tests, and its working folder is notebooks/."""
+    """The nbval run comes before the tests of this file, and its working folder is notebooks/."""
     ours = ("run.py", "coursework.py", "coursework")
     left = [path.name for path in (ROOT / "notebooks").iterdir() if path.suffix != ".ipynb" and path.name not in ours]
     left += [path.name for path in (ROOT / "notebooks" / "coursework").iterdir() if path.suffix != ".ipynb"]

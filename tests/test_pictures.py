@@ -9,6 +9,8 @@ import pytest
 
 import vqlib
 
+pytestmark = pytest.mark.book
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 

@@ -12,6 +12,8 @@ from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 
+pytestmark = pytest.mark.browser
+
 CHAPTER = "notebooks/01-quantization"
 PAPER = {"width": 673, "height": 986}  # what the margins leave of an A4 page, in pixels
 CUT = """(paper) => [...document.querySelectorAll("article :is(pre, img, svg, table, div.math)")].filter((part) => {

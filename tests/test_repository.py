@@ -3,50 +3,59 @@
 import importlib.metadata
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 import vqlib
 
+pytestmark = pytest.mark.lint
+
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
-OWNER, NAME = CONFIG["repository"]["url"].removeprefix("https://github.com/").split("/")
+GITHUB = "https://github.com"
+OWNER, NAME = CONFIG["repository"]["url"].removeprefix(f"{GITHUB}/").split("/")
 # Other people's repositories and sites that the book links to.
-OTHERS = {"containers/bubblewrap", "keras-team/keras-io"}
+OTHERS = {"containers/bubblewrap", "googlecolab/backend-info", "owner/name"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TEXT = {".cff", ".css", ".ipynb", ".js", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".yaml", ".yml", ""}
 
 
-def tracked_files():
+def tracked_files(root=ROOT):
     """Return all files that are, or are about to be, in the repository."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
+        cwd=root,
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    return [path for name in listing.split("\0") if name and (path := ROOT / name).is_file()]
+    return [path for name in listing.split("\0") if name and (path := root / name).is_file()]
 
 
-def matches(pattern):
+def matches(pattern, root=ROOT):
     """Return (place, match) for each match of a pattern in the repository's text."""
     return [
-        (f"{path.relative_to(ROOT)}:{number}", match)
-        for path in tracked_files()
+        (f"{path.relative_to(root)}:{number}", match)
+        for path in tracked_files(root)
         if path.suffix in TEXT
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         for match in re.finditer(pattern, line)
     ]
 
 
-def constraints():
-    """Return the pinned versions, by name in pip's normal form."""
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
-    return {normal(name): version for name, version in (line.split("==") for line in lines)}
+def addresses(root=ROOT):
+    """Return (place, owner, name) for each address of a repository on GitHub, or of published pages."""
+    hosts = r"github\.com|colab\.research\.google\.com/github|raw\.githubusercontent\.com"
+    forms = (rf"(?:{hosts})/([\w.-]+)/", r"([\w-]+)\.github\.io/")
+    found = [match for form in forms for match in matches(rf"{form}([\w.-]+?)(?:\.git\b|(?![\w.-])|\.(?=\s|$))", root)]
+    return [(place, match[1], match[2]) for place, match in found if f"{match[1]}/{match[2]}" not in OTHERS]
 
 
 def normal(name):
@@ -54,38 +63,67 @@ def normal(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def pins(path):
+    """Return the pinned versions of a file of constraints, by name in pip's normal form."""
+    lines = [line for line in (ROOT / path).read_text().splitlines() if not line.startswith("#")]
+    return {normal(name): version for name, version in (line.split("==") for line in lines)}
+
+
 def requirements(extra=None):
-    """Return the names of what ``pip install vqlib`` pulls itself, or of what an extra adds."""
-    found = set()
-    for line in importlib.metadata.requires("vqlib"):
-        requirement = Requirement(line)
-        if requirement.marker is None:
-            wanted = extra is None
+    """Return what ``pip install vqlib`` pulls itself, or what an extra adds, by name in pip's normal form."""
+    lines = PROJECT["dependencies"] if extra is None else PROJECT["optional-dependencies"][extra]
+    found = {}
+    for requirement in map(Requirement, lines):
+        if requirement.name == PROJECT["name"]:
+            for other in requirement.extras:
+                found |= requirements(other)
         else:
-            wanted = extra is not None and requirement.marker.evaluate({"extra": extra})
-        if wanted:
-            found.add(normal(requirement.name))
+            found[normal(requirement.name)] = requirement
     return found
 
 
 def test_public_address_is_that_of_the_configuration():
-    found = matches(
-        r"(?:github\.com|colab\.research\.google\.com/github)/([\w.-]+)/([\w.-]+?)(?:\.git\b|(?![\w.-])|\.(?=\s|$))"
+    found = addresses()
+    wrong = [f"{place}: {owner}/{name}" for place, owner, name in found if (owner, name) != (OWNER, NAME)]
+    assert not wrong, f"_config.yml says {OWNER}/{NAME}; these say something else:\n" + "\n".join(wrong)
+    assert len(found) > 50
+
+
+def test_address_is_set_everywhere_and_back_again(tmp_path):
+    for path in tracked_files():
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    before = {path: path.read_bytes() for path in tracked_files(tmp_path)}
+    places = addresses(tmp_path)
+
+    def set_address(url):
+        command = [sys.executable, tmp_path / "tools" / "address.py", url]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert not set_address(f"{GITHUB}/some-school/their.book").returncode
+    assert addresses(tmp_path) == [(place, "some-school", "their.book") for place, *_ in places]
+    ids = (
+        "import nbformat, run, sys; n = nbformat.read(sys.argv[1], 4); i = [c.id for c in n.cells]; run.name_cells(n);"
     )
-    wrong = [
-        f"{place}: {match[0]}" for place, match in found if f"{match[1]}/{match[2]}" not in {f"{OWNER}/{NAME}", *OTHERS}
+    check = [
+        sys.executable,
+        "-c",
+        f"{ids} assert i == [c.id for c in n.cells]",
+        "coursework/student/01-quantization.ipynb",
     ]
-    assert not wrong, f"_config.yml says {OWNER}/{NAME}; these say something else:\n" + "\n".join(wrong)
-    assert len(found) > 5
-
-
-def test_address_of_the_pages_is_that_of_the_configuration():
-    wrong = [
-        f"{place}: {match[0]}"
-        for place, match in matches(r"([\w-]+)\.github\.io/([\w-]+)")
-        if (match[1], match[2]) != (OWNER, NAME)
-    ]
-    assert not wrong, f"_config.yml says {OWNER}/{NAME}; these say something else:\n" + "\n".join(wrong)
+    subprocess.run(check, cwd=tmp_path / "notebooks", check=True)
+    assert not set_address(CONFIG["repository"]["url"]).returncode
+    assert {path: path.read_bytes() for path in tracked_files(tmp_path)} == before
+    for url, message in (
+        (CONFIG["repository"]["url"], "already"),
+        (f"{GITHUB}/containers/bubblewrap", "no way back"),
+        ("https://example.org/book", "no address of a repository"),
+        (f"{GITHUB}/school/school.github.io", "folder of their own"),
+    ):
+        assert message in set_address(url).stderr, url
+    assert {path: path.read_bytes() for path in tracked_files(tmp_path)} == before
 
 
 def test_no_file_names_a_package_index_or_a_folder_of_one_machine():
@@ -93,14 +131,6 @@ def test_no_file_names_a_package_index_or_a_folder_of_one_machine():
     wrong = [f"{place}: {match[0]}" for pattern in patterns for place, match in matches(pattern)]
     here = pathlib.Path(__file__).name
     assert not [place for place in wrong if here not in place]
-
-
-def test_words_are_spelt_right():
-    names = [path.relative_to(ROOT) for path in tracked_files()]
-    check = [sys.executable, "-m", "codespell_lib", *names]
-    spelling = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert not spelling.stdout + spelling.stderr
-    assert spelling.returncode == 0
 
 
 def test_no_file_is_above_8_megabytes():
@@ -118,7 +148,7 @@ def test_nothing_generated_is_tracked():
 def test_conda_installs_what_make_installs():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     (pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    makefile = re.search(r'pip install .*?-c (\S+) -e "(\S+)"', (ROOT / "Makefile").read_text())
+    makefile = re.search(r'\(PIP\) -c (\S+) -e "(\S+)"', (ROOT / "Makefile").read_text())
     assert pip == [f"-c {makefile[1]}", f"-e {makefile[2]}"]
     assert (ROOT / makefile[1]).is_file()
     assert "python=3.11" in environment["dependencies"]
@@ -128,15 +158,15 @@ def test_installed_versions_are_the_pinned_ones():
     installed = {normal(d.metadata["Name"]): d.version for d in importlib.metadata.distributions()}
     differing = {
         name: f"{installed[name]} is installed, {version} is pinned"
-        for name, version in constraints().items()
+        for name, version in pins("constraints.txt").items()
         if name in installed and installed[name] != version
     }
     assert not differing, "Run `make install`, or bring constraints.txt up to date (see CONTRIBUTING.md)."
 
 
-@pytest.mark.parametrize("extra", [None, "book", "test", "coursework"])
+@pytest.mark.parametrize("extra", [None, "chapters", "book", "test", "grader"])
 def test_all_that_is_required_is_pinned(extra):
-    pinned = constraints()
+    pinned = pins("constraints.txt")
     queue, seen = list(requirements(extra)), set()
     while queue:
         name = queue.pop()
@@ -150,25 +180,40 @@ def test_all_that_is_required_is_pinned(extra):
     assert seen <= set(pinned), f"not in constraints.txt: {sorted(seen - set(pinned))}"
 
 
-def test_plain_install_pulls_no_book_tools():
-    assert requirements() == {
-        "keras",
-        "matplotlib",
-        "numpy",
-        "scikit-learn",
-        "tensorflow",
-        "tensorflow-probability",
-        "tf-keras",
-    }
-    assert "jupyter-book" in requirements("book")
-    assert {"pytest", "nbval", "jupytext"} <= requirements("test")
+def test_plain_install_pulls_only_what_vqlib_imports():
+    assert set(requirements()) == {"keras", "matplotlib", "numpy", "pillow", "scikit-learn", "tensorflow"}
+    assert set(requirements("chapters")) == {"tensorflow-probability", "tf-keras"}
+    for extra in ("book", "test"):
+        assert set(requirements("chapters")) <= set(requirements(extra))
+
+
+def test_supported_range_begins_at_colabs_versions_and_holds_the_pinned_ones():
+    colab, pinned = pins("constraints-colab.txt"), pins("constraints.txt")
+    for name, requirement in {**requirements(), **requirements("chapters")}.items():
+        (lowest,) = (Version(each.version) for each in requirement.specifier if each.operator == ">=")
+        assert Version(colab[name]).release[:2] == lowest.release[:2], (
+            f"{name} begins at {lowest}, Colab has {colab[name]}"
+        )
+        assert requirement.specifier.contains(pinned[name]), name
+
+
+def test_what_students_add_is_installed_on_colabs_versions_too():
+    makefile = (ROOT / "Makefile").read_text()
+    added = re.search(r"^STUDENTS_ADD = (.*)$", makefile, re.MULTILINE)[1].split()
+    assert {normal(name) for name in added} <= set(pins("constraints.txt"))
 
 
 def test_version_is_written_once_and_cited_right():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == vqlib.__version__
     assert importlib.metadata.version("vqlib") == vqlib.__version__
-    assert citation["repository-code"] == CONFIG["repository"]["url"]
+    assert citation["repository-code"] == PROJECT["urls"]["Repository"] == CONFIG["repository"]["url"]
+
+
+def test_changelog_begins_with_what_is_not_released():
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])
 
 
 def test_readme_links_every_chapter_to_colab():
@@ -178,9 +223,56 @@ def test_readme_links_every_chapter_to_colab():
     assert not [path.stem for path in chapters if f"({base}/notebooks/{path.stem}.ipynb)" not in readme]
 
 
+def test_readme_leads_somewhere_from_the_package_index_too():
+    """There, no file of the repository lies beside it."""
+    branch = CONFIG["repository"]["branch"]
+    ours = re.compile(
+        rf"https://(?:github\.com/{OWNER}/{NAME}/blob/{branch}|raw\.githubusercontent\.com/{OWNER}/{NAME}/{branch}"
+        rf"|colab\.research\.google\.com/github/{OWNER}/{NAME}/blob/{branch}|{OWNER}\.github\.io/{NAME})/(.*)"
+    )
+    targets = re.findall(r"\]\((\S+?)\)|<(https:\S+?)>", (ROOT / "README.md").read_text())
+    for target in (first or second for first, second in targets):
+        assert target.startswith("https://"), target
+        if found := ours.fullmatch(target):
+            path = ROOT / found[1]
+            sources = [path, path.with_suffix(".md"), path.with_suffix(".ipynb")] if path.suffix == ".html" else [path]
+            assert any(source.exists() for source in sources), target
+
+
+def workflows():
+    """Return each workflow, parsed, by its name."""
+    return {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+
+
 def test_workflows_ask_for_no_more_than_they_need():
-    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
-        workflow = yaml.safe_load(path.read_text())
-        asked = [workflow["permissions"], *(job.get("permissions", {}) for job in workflow["jobs"].values())]
-        writes = {key for permissions in asked for key, value in permissions.items() if value != "read"}
-        assert writes <= ({"pages", "id-token"} if path.stem == "pages" else set())
+    needed = {("ci", "deploy"): {"pages", "id-token"}, ("release", "publish"): {"id-token"}}
+    for name, workflow in workflows().items():
+        assert workflow["permissions"] == {"contents": "read"}
+        for job_name, job in workflow["jobs"].items():
+            asked = {key for key, value in job.get("permissions", {}).items() if value != "read"}
+            assert asked == needed.get((name, job_name), set())
+
+
+def test_what_is_published_has_passed_the_tests():
+    for name, job in (("ci", "deploy"), ("release", "publish")):
+        jobs, before = workflows()[name]["jobs"], job
+        while "needs" in jobs[before]:
+            before = jobs[before]["needs"]
+        assert jobs[before] == {"uses": "./.github/workflows/tests.yml"}
+
+
+def test_actions_are_pinned_and_keep_no_password():
+    used = [found for found in matches(r"uses: (\S+)@(\S+)(.*)") if found[0].startswith(".github/")]
+    assert len(used) > 10
+    assert not [place for place, each in used if not re.fullmatch(r"[0-9a-f]{40}", each[2])]
+    assert not [place for place, each in used if not re.fullmatch(r" # v\d+\.\d+\.\d+", each[3])]
+    assert len({(each[1], each[2]) for _, each in used}) == len({each[1] for _, each in used})
+    steps = [step for each in workflows().values() for job in each["jobs"].values() for step in job.get("steps", [])]
+    checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_every_target_of_make_has_a_line_of_help():
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)", makefile, re.MULTILINE)[1].replace("\\\n", " ").split()
+    assert sorted(phony) == sorted(re.findall(r"^([a-z-]+):.* ## ", makefile, re.MULTILINE))
