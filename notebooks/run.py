@@ -3,14 +3,19 @@
     python notebooks/run.py --profile full --chapter 3
     python notebooks/run.py --text
 
+A notebook is its chapter as Colab needs it: the first cell installs what is missing, a line leads to the book, links to
+the book's pages are whole addresses, and hidden cells are forms.
+
 Each chapter runs from an empty folder. With ``--profile full``, its notebook is written here when it ran without an
 error and without a word on stderr; other profiles only check. A full run can be interrupted: trainings resume from
-runs/, and a chapter that is finished, and whose inputs are as they were, is skipped. With ``--text``, changed text is
-brought into the notebooks, with tags and alt texts of cells. They keep their outputs, as long as no code has changed.
-Only a changed first cell, which installs and shows the versions, runs, alone: no other cell depends on it.
+runs/, and a chapter that is finished is skipped, as long as its code and that of the modules that it imported compute
+the same. With ``--text``, all that computes nothing is brought into the notebooks: text, tags and alt texts, and in the
+code its formatting, its comments and the order of imports. They keep their outputs. Only a changed first cell runs,
+alone: no other cell depends on it.
 """
 
 import argparse
+import ast
 import asyncio
 import base64
 import collections
@@ -26,9 +31,11 @@ import shutil
 import sys
 import tempfile
 import time
+import tokenize
 
 import jupytext
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -36,6 +43,26 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 BOOK, NOTEBOOKS, RUNS = ROOT / "book", ROOT / "notebooks", ROOT / "runs"
 TIMES = BOOK / "benchmarks" / "chapters.json"  # what --record writes, and the status page shows
 LANDING_PICTURE = BOOK / "_static" / "samples.png"  # of the cell with the tag landing-picture
+sys.path.append(str(BOOK / "_ext"))
+
+import addresses  # noqa: E402, of the book's links
+
+# What stands above the first code cell of every chapter. `INSTALLED` is the one place that says which vqlib it is.
+INSTALLED = f"vqlib[chapters] @ git+{addresses.repository()[0]}"
+SETUP = f"""\
+# Works on Colab and on a laptop: installs only what is missing.
+import importlib.util
+
+needed = ("tensorflow", "tensorflow_probability", "tf_keras", "matplotlib", "sklearn", "vqlib")
+missing = [name for name in needed if importlib.util.find_spec(name) is None]
+if missing:
+    print("Installing vqlib and, of what it needs, only what is missing here:", ", ".join(missing))
+    %pip install --quiet "{INSTALLED}"
+
+"""
+IMPORTED = "print(*(name for name in __import__('sys').modules if name.partition('.')[0] == 'vqlib'))"
+# Modules of vqlib that carry a chapter and compute none of its outputs.
+SUPPORT = re.compile(r"vqlib(\.(__main__|_progress|_quiet|_stderr|_version|book(\..+)?))?")
 
 
 class ChapterError(Exception):
@@ -65,6 +92,40 @@ def generate(source):
     return notebook
 
 
+def generate_chapter(source):
+    """Return the notebook of a chapter as Colab needs it, without outputs."""
+    notebook = generate(source)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = addresses.whole(cell.source)
+        elif {"hide-input", "hide-cell"} & set(cell.metadata.get("tags", [])):
+            if not cell.source.startswith("# @title "):
+                line = cell.source.partition("\n")[0]
+                raise ChapterError(
+                    f"{source.stem}: a hidden cell begins with `{line}`, not with `# @title` and a title."
+                )
+            cell.metadata.update({"cellView": "form", "jupyter": {"source_hidden": True}})  # Colab's, and JupyterLab's
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    first.source = SETUP + first.source
+    title, _, text = notebook.cells[0].source.partition("\n")
+    parts = [nbformat.v4.new_markdown_cell(part) for part in (title, way_back(source.stem), text.strip())]
+    parts[1].metadata["tags"] = ["remove-cell"]  # the book needs no way to itself
+    notebook.cells[:1] = parts
+    name_cells(notebook)
+    return notebook
+
+
+def way_back(stem):
+    """Return the line below a chapter's title that leads to the book."""
+    repository, branch = addresses.repository()
+    links = {
+        "This chapter in the book": f"{addresses.pages()}notebooks/{stem}.html",
+        "Contents": f"{addresses.pages()}book/index.html",
+        "Licence": f"{repository}/blob/{branch}/LICENSE",
+    }
+    return " · ".join(f"[{text}]({address})" for text, address in links.items())
+
+
 def name_cells(notebook):
     """Give each cell an id that depends on the cell alone, so that a new cell does not rename those behind it."""
     seen = collections.Counter()
@@ -78,7 +139,7 @@ class LiveClient(NotebookClient):
     """Runs a notebook and shows which cell runs, and what it prints, as it happens."""
 
     def __init__(self, notebook, title, **kwargs):
-        self.numbers = {}
+        self.numbers = {}  # of the cells to show
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type == "code":
                 self.numbers[index] = len(self.numbers) + 1
@@ -88,6 +149,8 @@ class LiveClient(NotebookClient):
 
     def announce(self, cell, cell_index):
         """Print the number of a cell and its first line that says something."""
+        if cell_index not in self.numbers:
+            return
         lines = [line.strip() for line in cell.source.splitlines() if line.strip()] or [""]
         minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
         place = f"{self.numbers[cell_index]}/{len(self.numbers)}"
@@ -95,13 +158,16 @@ class LiveClient(NotebookClient):
 
     def process_message(self, msg, cell, cell_index):
         """Print streams while they come, then handle the message."""
-        if msg["msg_type"] == "stream":
+        if msg["msg_type"] == "stream" and cell_index in self.numbers:
             print(msg["content"]["text"], end="", flush=True)
         return super().process_message(msg, cell, cell_index)
 
 
 def execute(notebook, title, **environment):
-    """Run a notebook from an empty folder, and raise ChapterError on an error or output on stderr."""
+    """Run a notebook from an empty folder, and raise ChapterError on an error or output on stderr.
+
+    Returns the names of the modules of vqlib that it had imported at its end.
+    """
     if "VQLIB_DATA_DIR" in os.environ:  # may be relative to where the command was given
         environment["VQLIB_DATA_DIR"] = str(pathlib.Path(os.environ["VQLIB_DATA_DIR"]).absolute())
     with tempfile.TemporaryDirectory() as folder:
@@ -116,6 +182,7 @@ def execute(notebook, title, **environment):
             resources={"metadata": {"path": folder}},
         )
         language_info = notebook.metadata["language_info"]
+        notebook.cells.append(nbformat.v4.new_code_cell(IMPORTED))
         try:
             client.execute(env={**os.environ, "MPLBACKEND": "", **environment})  # empty: figures go into the notebook
         except CellExecutionError as error:
@@ -124,19 +191,63 @@ def execute(notebook, title, **environment):
             raise KeyboardInterrupt from error
         except DeadKernelError as error:
             raise ChapterError(f"{title}: the kernel died; was there enough memory?") from error
+        finally:
+            asked = notebook.cells.pop()
         notebook.metadata["language_info"] = language_info  # the kernel's names its patch version
     for index, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 raise ChapterError(f"{title}: cell {index} wrote to stderr:\n{output.text}")
+    return set(asked.outputs[0].text.split())
 
 
-def inputs(source):
-    """Return a hash of what a chapter's outputs depend on, but for data and checkpoints."""
-    digest = hashlib.sha256()
-    for path in (source, *sorted((ROOT / "vqlib").rglob("*.py"))):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def program(source):
+    """Return what a cell computes, and nothing of how it is written: neither format, comments nor order of imports."""
+    python = TransformerManager().transform_cell(source)  # magics become calls
+    body, imports = [], []
+    for statement in [*ast.parse(python).body, None]:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            statement.names.sort(key=ast.dump)
+            imports.append(ast.dump(statement))
+            continue
+        body += sorted(imports)
+        imports = []
+        if statement is not None:
+            body.append(ast.dump(statement))
+    layout = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.DEDENT, tokenize.ENDMARKER)
+    tokens = tokenize.generate_tokens(iter(python.splitlines(keepends=True)).__next__)
+    ends = [token.string for token in tokens if token.type not in layout]
+    return [*body, "silent" if ends[-1:] == [";"] else "shown"]  # IPython shows no value before a last semicolon
+
+
+def program_of_module(source):
+    """Return what a module computes: its syntax tree without docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.dump(tree)
+
+
+def digest(*programs):
+    """Return one hash of programs."""
+    return hashlib.sha256("\n".join(programs).encode()).hexdigest()
+
+
+def code(source):
+    """Return a hash of the programs of a chapter's cells, but for the first: no other depends on it."""
+    _, *cells = (cell for cell in generate(source).cells if cell.cell_type == "code")
+    return digest(*(line for cell in cells for line in program(cell.source)))
+
+
+def modules():
+    """Return a hash of the program of each module of vqlib that a chapter's outputs can depend on, by its name."""
+    found = {}
+    for path in sorted((ROOT / "vqlib").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if not SUPPORT.fullmatch(name):
+            found[name] = digest(program_of_module(path.read_text(encoding="utf-8")))
+    return found
 
 
 def shipped():
@@ -151,11 +262,11 @@ def stamp_of(source):
 
 
 def is_finished(source):
-    """Whether a chapter's notebook is that of a full run with the inputs as they are now."""
+    """Whether a chapter's notebook is that of a full run with code, modules and checkpoints as they are now."""
     if not (stamp_of(source).exists() and (NOTEBOOKS / f"{source.stem}.ipynb").exists()):
         return False
-    stamp, now = json.loads(stamp_of(source).read_text()), shipped()
-    return stamp["inputs"] == inputs(source) and all(now.get(k) == v for k, v in stamp["checkpoints"].items())
+    stamp, now = json.loads(stamp_of(source).read_text()), {"modules": modules(), "checkpoints": shipped()}
+    return stamp.get("code") == code(source) and all(stamp[kind].items() <= now[kind].items() for kind in now)
 
 
 def run_full(source, force=False):
@@ -168,16 +279,22 @@ def run_full(source, force=False):
     elif trainings:
         names = ", ".join(folder.name for folder in trainings)
         print(f"Takes up the trainings kept in runs/: {names}. Changed what they do? FORCE=1 trains afresh.")
-    started, before = time.monotonic(), inputs(source)
-    notebook = generate(source)
-    execute(notebook, source.stem, VQLIB_PROFILE="full", VQLIB_RUN_DIR=str(RUNS))
+    started = time.monotonic()
+    code_before, modules_before = code(source), modules()  # an edit while it runs makes it stale
+    notebook = generate_chapter(source)
+    imported = execute(notebook, source.stem, VQLIB_PROFILE="full", VQLIB_RUN_DIR=str(RUNS))
     minutes = (time.monotonic() - started) / 60
     write(NOTEBOOKS / f"{source.stem}.ipynb", nbformat.writes(notebook).encode() + b"\n")
     for cell in notebook.cells:
         if "landing-picture" in cell.metadata.get("tags", []):
             png = next(output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
             write(LANDING_PICTURE, base64.b64decode(png))
-    stamp = {"inputs": before, "checkpoints": shipped(), "minutes": round(minutes, 1)}
+    stamp = {
+        "code": code_before,
+        "modules": {name: value for name, value in modules_before.items() if name in imported},
+        "checkpoints": shipped(),
+        "minutes": round(minutes, 1),
+    }
     write(stamp_of(source), json.dumps(stamp).encode())
     return minutes
 
@@ -187,19 +304,18 @@ def refresh_text(source, path):
 
     The first cell alone may have changed: it runs. Returns whether the notebook was another one before.
     """
-    notebook, kept = generate(source), nbformat.read(path, as_version=4)
+    notebook, kept = generate_chapter(source), nbformat.read(path, as_version=4)
     cells, ran = ([cell for cell in each.cells if cell.cell_type == "code"] for each in (notebook, kept))
-    first_changed = cells[0].source != ran[0].source
     remedy = f"Run the chapter: make notebooks PROFILE=full CHAPTER={int(source.name[:2])}"
     for number, (new, old) in enumerate(zip(cells, ran, strict=False), 1):
-        if new.source != old.source and not (number == 1 and first_changed):
+        if number > 1 and program(new.source) != program(old.source):
             line = (new.source.strip() or "(empty)").splitlines()[0]
             raise ChapterError(f"{source.stem}: code cell {number}, `{line}`, is not the one that ran. {remedy}")
         new.outputs, new.execution_count = old.outputs, old.execution_count
     if len(cells) != len(ran):
         raise ChapterError(f"{source.stem}: {len(cells)} code cells, but {len(ran)} ran. {remedy}")
-    if first_changed:
-        alone = generate(source)
+    if program(cells[0].source) != program(ran[0].source):
+        alone = generate_chapter(source)
         alone.cells = cells[:1]
         execute(alone, source.stem, VQLIB_PROFILE="full")
     before, after = path.read_bytes(), nbformat.writes(notebook).encode() + b"\n"
@@ -258,7 +374,7 @@ def main():
                 print(f"{source.stem}: {'new text' if changed else 'as it was'}")
             elif arguments.profile != "full":
                 started = time.monotonic()
-                execute(generate(source), source.stem, VQLIB_PROFILE=arguments.profile)
+                execute(generate_chapter(source), source.stem, VQLIB_PROFILE=arguments.profile)
                 report(source.stem, (time.monotonic() - started) / 60)
             elif is_finished(source) and not arguments.force:
                 print(f"{source.stem}: finished before with the same text and code. FORCE=1 runs it again.")
