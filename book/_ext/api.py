@@ -1,0 +1,109 @@
+"""The reference of vqlib, from its docstrings.
+
+``public MODULE`` shows what a module defines and ``vqlib`` itself does not offer; ``public MODULE NAME ...`` these names
+alone. Each entry ends with the chapters whose code uses it. Sphinx's autodoc and napoleon read the docstrings, so that
+a role in one that leads nowhere is a warning. Write it within ``eval-rst``: docstrings are reStructuredText.
+"""
+
+import importlib
+import inspect
+import pathlib
+import re
+
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
+
+BOOK = pathlib.Path(__file__).parents[1]
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KERAS = {"build", "call", "compute_loss", "compute_output_shape", "compute_output_spec", "from_config", "get_config"}
+KERAS |= {"get_build_config", "compile_from_config", "reset_state", "result", "update_state", "metrics"}
+
+
+def defined(module):
+    """Return the names of the public functions and classes that a module defines and that vqlib itself does not offer."""
+    offered = set(vars(importlib.import_module("vqlib"))["__all__"])
+    members = inspect.getmembers(module, lambda member: inspect.isfunction(member) or inspect.isclass(member))
+    return [
+        name
+        for name, member in sorted(members, key=lambda pair: inspect.getsourcelines(pair[1])[1])
+        if member.__module__ == module.__name__ and not name.startswith("_") and name not in offered
+    ]
+
+
+def methods(member):
+    """Return the names of the public methods and properties that vqlib adds to what Keras's classes have."""
+    found = {}
+    for parent in inspect.getmro(member):
+        if parent.__module__.startswith("vqlib"):
+            found |= dict.fromkeys(name for name in vars(parent) if not name.startswith("_") and name not in KERAS)
+    return [name for name in found if inspect.getdoc(getattr(member, name)) and is_code(getattr(member, name))]
+
+
+def is_code(member):
+    """Whether a member of a class is a method or a property."""
+    return isinstance(member, property) or inspect.isroutine(member)
+
+
+def chapters(name, module):
+    """Return the stems of the chapters whose code uses a name of a module of vqlib."""
+    where = module.__name__.rpartition(".")[2]
+    use = re.compile(rf"\b(vqlib|{where})\.{name}\b|^\s*from {module.__name__} import [^\n]*\b{name}\b", re.MULTILINE)
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted(BOOK.glob("[0-9][0-9]-*.md"))}
+    return [stem for stem, text in sources.items() if any(use.search(cell) for cell in CELL.findall(text))]
+
+
+def entry(name, module):
+    """Return the directive that describes a name, as lines of reStructuredText."""
+    member = getattr(module, name)
+    links = [f":doc:`{int(stem[:2])} </notebooks/{stem}>`" for stem in chapters(name, module)]
+    if inspect.isclass(member):
+        lines = [f".. autoclass:: {module.__name__}.{name}"]
+        lines += [f"   :members: {', '.join(methods(member))}"] if methods(member) else []
+    else:
+        lines = [f".. autofunction:: {module.__name__}.{name}"]
+    if links:
+        lines += ["", f"   In chapter{'s' if len(links) > 1 else ''} {', '.join(links)}."]
+    return [*lines, ""]
+
+
+class Public(Directive):
+    """The public names of a module."""
+
+    required_arguments = 1
+    optional_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self):
+        """Return their descriptions."""
+        module = importlib.import_module(self.arguments[0])
+        names = self.arguments[1].split() if len(self.arguments) > 1 else defined(module)
+        env = self.state.document.settings.env
+        for path in (module.__file__, *BOOK.glob("[0-9][0-9]-*.md")):
+            env.note_dependency(str(path))
+        lines = [line for name in names for line in entry(name, module)]
+        node = addnodes.desc_content()
+        self.state.nested_parse(StringList(lines, module.__file__), self.content_offset, node)
+        return node.children
+
+
+class NoIndexEntries(SphinxTransform):
+    """Keep what code is called out of the book's index, which is one of ideas."""
+
+    default_priority = 690  # before book_index looks
+
+    def apply(self, **kwargs):
+        """Change the document."""
+        for description in self.document.findall(addnodes.desc):
+            index = description.parent[description.parent.index(description) - 1]
+            index["entries"] = []
+
+
+def setup(app):
+    """Register the directive, and what it needs."""
+    app.setup_extension("sphinx.ext.autodoc")
+    app.setup_extension("sphinx.ext.napoleon")
+    app.add_directive("public", Public)
+    app.add_transform(NoIndexEntries)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
