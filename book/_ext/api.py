@@ -1,10 +1,11 @@
 """The reference of vqlib, from its docstrings.
 
-``public MODULE`` shows what a module defines and ``vqlib`` itself does not offer; ``public MODULE NAME ...`` these names
-alone. Each entry ends with the chapters whose code uses it. Sphinx's autodoc and napoleon read the docstrings, so that
-a role in one that leads nowhere is a warning. Write it within ``eval-rst``: docstrings are reStructuredText.
+``public MODULE`` shows what a module defines and ``vqlib`` itself does not offer; ``public MODULE NAME ...`` these
+names alone. Each entry ends with the chapters whose code uses it. autodoc and napoleon read the docstrings: a role in
+one that leads nowhere is a warning. Write it within ``eval-rst``, because docstrings are reStructuredText.
 """
 
+import functools
 import importlib
 import inspect
 import pathlib
@@ -14,15 +15,15 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
+from sphinx.util import inspect as sphinx_inspect
 
 BOOK = pathlib.Path(__file__).parents[1]
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-KERAS = {"build", "call", "compute_loss", "compute_output_shape", "compute_output_spec", "from_config", "get_config"}
-KERAS |= {"get_build_config", "compile_from_config", "reset_state", "result", "update_state", "metrics"}
+OUR_OWN = {"compile", "evaluate", "export", "fit", "predict"}  # methods of Keras's that vqlib says more about
 
 
 def defined(module):
-    """Return the names of the public functions and classes that a module defines and that vqlib itself does not offer."""
+    """Return the public functions and classes, by name, that a module defines and that vqlib itself does not offer."""
     offered = set(vars(importlib.import_module("vqlib"))["__all__"])
     members = inspect.getmembers(module, lambda member: inspect.isfunction(member) or inspect.isclass(member))
     return [
@@ -34,16 +35,21 @@ def defined(module):
 
 def methods(member):
     """Return the names of the public methods and properties that vqlib adds to what Keras's classes have."""
-    found = {}
-    for parent in inspect.getmro(member):
-        if parent.__module__.startswith("vqlib"):
-            found |= dict.fromkeys(name for name in vars(parent) if not name.startswith("_") and name not in KERAS)
-    return [name for name in found if inspect.getdoc(getattr(member, name)) and is_code(getattr(member, name))]
+    parents = inspect.getmro(member)
+    inherited = {name for parent in parents if parent.__module__.startswith("keras") for name in vars(parent)} - OUR_OWN
+    ours = [name for parent in parents if parent.__module__.startswith("vqlib") for name in vars(parent)]
+    return [
+        name
+        for name in dict.fromkeys(ours)
+        if not name.startswith("_") and name not in inherited and is_code(getattr(member, name))
+    ]
 
 
 def is_code(member):
-    """Whether a member of a class is a method or a property."""
-    return isinstance(member, property) or inspect.isroutine(member)
+    """Whether a member of a class is a method or a property, and says what it is for."""
+    return (isinstance(member, (property, functools.cached_property)) or inspect.isroutine(member)) and inspect.getdoc(
+        member
+    ) is not None
 
 
 def chapters(name, module):
@@ -88,16 +94,32 @@ class Public(Directive):
         return node.children
 
 
-class NoIndexEntries(SphinxTransform):
-    """Keep what code is called out of the book's index, which is one of ideas."""
+class PublicNames(SphinxTransform):
+    """Let a role name what its own module calls it, and keep names of code out of the book's index, one of ideas."""
 
     default_priority = 690  # before book_index looks
 
     def apply(self, **kwargs):
         """Change the document."""
+        for role in self.document.findall(addnodes.pending_xref):
+            role["refspecific"] = True  # Sphinx then looks for names that end so
         for description in self.document.findall(addnodes.desc):
             index = description.parent[description.parent.index(description) - 1]
             index["entries"] = []
+
+
+def arguments(app, what, name, member, options, signature, returned):
+    """Give a class the signature of its `__init__`: Keras's classes have a `__new__` that takes anything."""
+    if what == "class":
+        found = sphinx_inspect.signature(member.__init__, bound_method=True)
+        return sphinx_inspect.stringify_signature(found, show_annotation=False), None
+    return None
+
+
+def take_back(app, what, name, member, options, lines):
+    """Undo what napoleon does to a property, whose sentence it takes for a type, up to a colon."""
+    if what == "property":
+        lines[:] = inspect.getdoc(member).splitlines()
 
 
 def setup(app):
@@ -105,5 +127,7 @@ def setup(app):
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
     app.add_directive("public", Public)
-    app.add_transform(NoIndexEntries)
+    app.add_transform(PublicNames)
+    app.connect("autodoc-process-signature", arguments)
+    app.connect("autodoc-process-docstring", take_back, priority=600)  # after napoleon
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
