@@ -8,7 +8,7 @@ the book's pages are whole addresses, and hidden cells are forms.
 
 Each chapter runs from an empty folder. With ``--profile full``, its notebook is written here when it ran without an
 error and without a word on stderr; other profiles only check. A full run can be interrupted: trainings resume from
-runs/, and a chapter that is finished is skipped, as long as its code and that of the modules that it imported compute
+runs/, and a chapter that is finished is skipped, as long as its code and that of the modules that it imports compute
 the same. With ``--text``, all that computes nothing is brought into the notebooks: text, tags and alt texts, and in the
 code its formatting, its comments and the order of imports. They keep their outputs. Only a changed first cell runs,
 alone: no other cell depends on it.
@@ -60,9 +60,7 @@ if missing:
     %pip install --quiet "{INSTALLED}"
 
 """
-IMPORTED = "print(*(name for name in __import__('sys').modules if name.partition('.')[0] == 'vqlib'))"
-# Modules of vqlib that carry a chapter and compute none of its outputs.
-SUPPORT = re.compile(r"vqlib(\.(__main__|_progress|_quiet|_stderr|_version|book(\..+)?))?")
+SUPPORT = re.compile(r"vqlib\.(_progress|_quiet|_stderr|_version|book\..+)")  # carries a chapter, computes no output
 
 
 class ChapterError(Exception):
@@ -139,7 +137,7 @@ class LiveClient(NotebookClient):
     """Runs a notebook and shows which cell runs, and what it prints, as it happens."""
 
     def __init__(self, notebook, title, **kwargs):
-        self.numbers = {}  # of the cells to show
+        self.numbers = {}
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type == "code":
                 self.numbers[index] = len(self.numbers) + 1
@@ -149,8 +147,6 @@ class LiveClient(NotebookClient):
 
     def announce(self, cell, cell_index):
         """Print the number of a cell and its first line that says something."""
-        if cell_index not in self.numbers:
-            return
         lines = [line.strip() for line in cell.source.splitlines() if line.strip()] or [""]
         minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
         place = f"{self.numbers[cell_index]}/{len(self.numbers)}"
@@ -158,16 +154,13 @@ class LiveClient(NotebookClient):
 
     def process_message(self, msg, cell, cell_index):
         """Print streams while they come, then handle the message."""
-        if msg["msg_type"] == "stream" and cell_index in self.numbers:
+        if msg["msg_type"] == "stream":
             print(msg["content"]["text"], end="", flush=True)
         return super().process_message(msg, cell, cell_index)
 
 
 def execute(notebook, title, **environment):
-    """Run a notebook from an empty folder, and raise ChapterError on an error or output on stderr.
-
-    Returns the names of the modules of vqlib that it had imported at its end.
-    """
+    """Run a notebook from an empty folder, and raise ChapterError on an error or output on stderr."""
     if "VQLIB_DATA_DIR" in os.environ:  # may be relative to where the command was given
         environment["VQLIB_DATA_DIR"] = str(pathlib.Path(os.environ["VQLIB_DATA_DIR"]).absolute())
     with tempfile.TemporaryDirectory() as folder:
@@ -182,7 +175,6 @@ def execute(notebook, title, **environment):
             resources={"metadata": {"path": folder}},
         )
         language_info = notebook.metadata["language_info"]
-        notebook.cells.append(nbformat.v4.new_code_cell(IMPORTED))
         try:
             client.execute(env={**os.environ, "MPLBACKEND": "", **environment})  # empty: figures go into the notebook
         except CellExecutionError as error:
@@ -191,14 +183,11 @@ def execute(notebook, title, **environment):
             raise KeyboardInterrupt from error
         except DeadKernelError as error:
             raise ChapterError(f"{title}: the kernel died; was there enough memory?") from error
-        finally:
-            asked = notebook.cells.pop()
         notebook.metadata["language_info"] = language_info  # the kernel's names its patch version
     for index, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 raise ChapterError(f"{title}: cell {index} wrote to stderr:\n{output.text}")
-    return set(asked.outputs[0].text.split())
 
 
 def program(source):
@@ -229,25 +218,54 @@ def program_of_module(source):
     return ast.dump(tree)
 
 
-def digest(*programs):
-    """Return one hash of programs."""
-    return hashlib.sha256("\n".join(programs).encode()).hexdigest()
+def file_of(module):
+    """Return the file of a module of vqlib, given its dotted name, or None where there is no such module."""
+    path = ROOT.joinpath(*module.split("."))
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
 
 
-def code(source):
-    """Return a hash of the programs of a chapter's cells, but for the first: no other depends on it."""
-    _, *cells = (cell for cell in generate(source).cells if cell.cell_type == "code")
-    return digest(*(line for cell in cells for line in program(cell.source)))
+def modules_in(*trees):
+    """Return the dotted names of the modules of vqlib that code refers to: by import, or as `vqlib.name`."""
+    found = set()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("vqlib.")}
+        elif isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "vqlib":
+            found |= {home_of(f"{node.module}.{alias.name}") for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "vqlib":
+            found.add(home_of(f"vqlib.{node.attr}"))
+    return found - {None}
 
 
-def modules():
-    """Return a hash of the program of each module of vqlib that a chapter's outputs can depend on, by its name."""
-    found = {}
-    for path in sorted((ROOT / "vqlib").rglob("*.py")):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        if not SUPPORT.fullmatch(name):
-            found[name] = digest(program_of_module(path.read_text(encoding="utf-8")))
-    return found
+def home_of(name):
+    """Return the module that a dotted name of vqlib is, or is in; None for what the package itself holds."""
+    package, _, last = name.rpartition(".")
+    if file_of(name):
+        return name
+    if package != "vqlib":
+        return package
+    tree = ast.parse(file_of("vqlib").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return next((node.module for node in imports if last in [alias.name for alias in node.names]), None)
+
+
+def inputs(source):
+    """Return a hash of what a chapter's outputs depend on, but for data and checkpoints.
+
+    It is made of what compute its cells, but for the first, on which no other depends, and the modules of vqlib that
+    they refer to, and those that these refer to.
+    """
+    _, *cells = (cell.source for cell in generate(source).cells if cell.cell_type == "code")
+    programs = {f"cell {number}": str(program(cell)) for number, cell in enumerate(cells)}
+    queue = modules_in(*(ast.parse(TransformerManager().transform_cell(cell)) for cell in cells))
+    while queue:
+        module = queue.pop()
+        if module not in programs and not SUPPORT.fullmatch(module):
+            text = file_of(module).read_text(encoding="utf-8")
+            programs[module] = program_of_module(text)
+            queue |= modules_in(ast.parse(text))
+    return hashlib.sha256(json.dumps(programs, sort_keys=True).encode()).hexdigest()
 
 
 def shipped():
@@ -262,11 +280,11 @@ def stamp_of(source):
 
 
 def is_finished(source):
-    """Whether a chapter's notebook is that of a full run with code, modules and checkpoints as they are now."""
+    """Whether a chapter's notebook is that of a full run with inputs and checkpoints as they are now."""
     if not (stamp_of(source).exists() and (NOTEBOOKS / f"{source.stem}.ipynb").exists()):
         return False
-    stamp, now = json.loads(stamp_of(source).read_text()), {"modules": modules(), "checkpoints": shipped()}
-    return stamp.get("code") == code(source) and all(stamp[kind].items() <= now[kind].items() for kind in now)
+    stamp = json.loads(stamp_of(source).read_text())
+    return stamp["inputs"] == inputs(source) and stamp["checkpoints"].items() <= shipped().items()
 
 
 def run_full(source, force=False):
@@ -280,21 +298,16 @@ def run_full(source, force=False):
         names = ", ".join(folder.name for folder in trainings)
         print(f"Takes up the trainings kept in runs/: {names}. Changed what they do? FORCE=1 trains afresh.")
     started = time.monotonic()
-    code_before, modules_before = code(source), modules()  # an edit while it runs makes it stale
+    before = inputs(source)  # an edit while it runs makes it stale
     notebook = generate_chapter(source)
-    imported = execute(notebook, source.stem, VQLIB_PROFILE="full", VQLIB_RUN_DIR=str(RUNS))
+    execute(notebook, source.stem, VQLIB_PROFILE="full", VQLIB_RUN_DIR=str(RUNS))
     minutes = (time.monotonic() - started) / 60
     write(NOTEBOOKS / f"{source.stem}.ipynb", nbformat.writes(notebook).encode() + b"\n")
     for cell in notebook.cells:
         if "landing-picture" in cell.metadata.get("tags", []):
             png = next(output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
             write(LANDING_PICTURE, base64.b64decode(png))
-    stamp = {
-        "code": code_before,
-        "modules": {name: value for name, value in modules_before.items() if name in imported},
-        "checkpoints": shipped(),
-        "minutes": round(minutes, 1),
-    }
+    stamp = {"inputs": before, "checkpoints": shipped(), "minutes": round(minutes, 1)}
     write(stamp_of(source), json.dumps(stamp).encode())
     return minutes
 

@@ -1,6 +1,7 @@
 """The notebooks are what book/ makes, were run to their end, and need nothing but the wheel."""
 
 import importlib.util
+import inspect
 import json
 import os
 import pathlib
@@ -11,6 +12,8 @@ import sys
 import nbformat
 import pytest
 import yaml
+
+import vqlib
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "book").glob("[0-9][0-9]-*.md"))
@@ -307,47 +310,59 @@ def test_changed_code_is_refused_and_nothing_is_written(pair, old, new, message)
 
 @pytest.fixture
 def finished(pair, monkeypatch, tmp_path):
-    """The source of a chapter that imports vqlib.data and has finished a full run, in a repository of its own."""
+    """The source of a chapter that draws samples and has finished a full run, in a repository of its own."""
     source, _ = pair
-    folder = tmp_path / "vqlib"
-    for name in ("data", "sampling", "_quiet", "book/runs"):
-        path = folder / f"{name}.py"
+    files = {
+        "__init__": "from vqlib import metrics\nfrom vqlib.sampling import sample\nfrom vqlib.gated import Gated",
+        "sampling": "from vqlib import _backend as backend, _quiet\n\n\ndef sample():\n    from vqlib.book import runs",
+        **dict.fromkeys(("_backend", "_quiet", "book/__init__", "book/runs", "gated", "metrics", "plots"), ""),
+    }
+    for name, text in files.items():
+        path = tmp_path / "vqlib" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text('"""What it is for."""\n\n\ndef double(x):\n    """Return it twice."""\n    return 2 * x\n')
-    text = source.read_text().replace(
-        "print(0)", "import sys\n\nsys.modules['vqlib.data'] = sys.modules['vqlib._quiet'] = sys"
-    )
-    source.write_text(text)
-    monkeypatch.setattr(run, "SETUP", "")
+        path.write_text(
+            f'"""What it is for."""\n\n{text}\n\n\ndef double(x):\n    """Return it twice."""\n    return 2 * x\n'
+        )
+    cell = "```{code-cell}\nimport vqlib\nfrom vqlib import metrics\n\nvqlib.sample()\n```\n"
+    source.write_text(source.read_text() + "\n" + cell)
+    monkeypatch.setattr(run, "execute", lambda notebook, title, **environment: None)
     for name, place in (("ROOT", tmp_path), ("NOTEBOOKS", tmp_path), ("RUNS", tmp_path / "runs")):
         monkeypatch.setattr(run, name, place)
     run.run_full(source)
     return source
 
 
-def test_chapter_is_finished_until_something_computes_otherwise(finished):
-    source, modules = finished, finished.parent / "vqlib"
+def test_chapter_is_finished_until_what_it_imports_computes_otherwise(finished):
+    modules = finished.parent / "vqlib"
 
     def is_finished_after(path, old, new):
         before = path.read_text()
         assert old in before
         path.write_text(before.replace(old, new))
-        answer = run.is_finished(source)
+        answer = run.is_finished(finished)
         path.write_text(before)
         return answer
 
-    assert list(json.loads(run.stamp_of(source).read_text())["modules"]) == ["vqlib.data"]
-    assert run.is_finished(source)
-    assert is_finished_after(source, "Old text", "New text")
-    assert is_finished_after(source, "2 + 2", "2 + (2)")
-    assert not is_finished_after(source, "2 + 2", "2 + 3")
-    assert is_finished_after(modules / "data.py", "Return it twice.", "Return x, doubled.")
-    assert is_finished_after(modules / "data.py", "2 * x", "2 * x  # twice")
-    assert not is_finished_after(modules / "data.py", "2 * x", "x * 2")
-    for other in ("sampling", "_quiet", "book/runs"):
-        assert is_finished_after(modules / f"{other}.py", "2 * x", "x * 2"), other
-    (modules / "data.py").unlink()
-    assert not run.is_finished(source)
+    assert run.is_finished(finished)
+    assert is_finished_after(finished, "Old text", "New text")
+    assert is_finished_after(finished, "2 + 2", "2 + (2)")
+    assert not is_finished_after(finished, "2 + 2", "2 + 3")
+    for name in ("sampling", "_backend", "metrics"):
+        assert is_finished_after(modules / f"{name}.py", "Return it twice.", "Return x, doubled."), name
+        assert is_finished_after(modules / f"{name}.py", "What it is for.", "For what it is."), name
+        assert is_finished_after(modules / f"{name}.py", "2 * x", "2 * x  # twice"), name
+        assert not is_finished_after(modules / f"{name}.py", "2 * x", "x * 2"), name
+    for name in ("__init__", "_quiet", "book/runs", "gated", "plots"):
+        assert is_finished_after(modules / f"{name}.py", "2 * x", "x * 2"), name
+
+
+def test_each_public_name_is_found_in_its_module():
+    for name in vqlib.__all__:
+        member = getattr(vqlib, name)
+        if inspect.isclass(member) or inspect.isfunction(member):
+            assert run.home_of(f"vqlib.{name}") == member.__module__
+        elif inspect.ismodule(member):
+            assert run.home_of(f"vqlib.{name}") == member.__name__
 
 
 def test_minutes_are_recorded_beside_those_of_other_runs(monkeypatch, tmp_path):
