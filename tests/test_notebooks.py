@@ -112,9 +112,10 @@ def test_first_code_cell_is_the_same_everywhere_but_for_what_takes_long():
     assert setup == run.SETUP + "import vqlib\n\n"
 
 
-def test_first_code_cell_installs_what_the_chapters_need_from_the_public_address():
+def test_first_code_cell_installs_what_the_chapters_need_a_version_or_from_the_public_address():
     url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
-    assert f'%pip install --quiet "vqlib[chapters] @ git+{url}"\n' in run.SETUP
+    wanted = rf'%pip install --quiet "vqlib\[chapters\](==\d+\.\d+\.\d+| @ git\+{re.escape(url)})"\n'
+    assert re.search(wanted, run.SETUP)
 
 
 @every_notebook
