@@ -19,17 +19,17 @@ from sphinx.util import inspect as sphinx_inspect
 
 BOOK = pathlib.Path(__file__).parents[1]
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OUR_OWN = {"compile", "evaluate", "export", "fit", "predict"}  # methods of Keras's that vqlib says more about
+OUR_OWN = {"call", "compile", "evaluate", "export", "fit", "predict"}  # methods of Keras's that vqlib says more about
 
 
 def defined(module):
     """Return the public functions and classes, by name, that a module defines and that vqlib itself does not offer."""
     offered = set(vars(importlib.import_module("vqlib"))["__all__"])
-    members = inspect.getmembers(module, lambda member: inspect.isfunction(member) or inspect.isclass(member))
     return [
         name
-        for name, member in sorted(members, key=lambda pair: inspect.getsourcelines(pair[1])[1])
-        if member.__module__ == module.__name__ and not name.startswith("_") and name not in offered
+        for name, member in vars(module).items()
+        if (inspect.isfunction(member) or inspect.isclass(member)) and member.__module__ == module.__name__
+        if not name.startswith("_") and name not in offered
     ]
 
 
