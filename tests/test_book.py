@@ -119,7 +119,7 @@ def test_public_names_lead_to_the_chapters_that_use_them(pages):
         return [link["href"] for link in entry.select("a[href*='notebooks/']")]
 
     assert chapters("vqlib.FiniteScalarQuantizer") == ["../notebooks/06-codebooks.html"]
-    assert chapters("vqlib.evaluation.frechet_distance") == ["../notebooks/07-gated-prior.html"]
+    assert chapters("vqlib.evaluation.codec_rate") == ["../notebooks/07-gated-prior.html"]
     assert "../notebooks/01-quantization.html" in chapters("vqlib.plots.use_style")
     used = {
         name for text in (ROOT / "book").glob("0*.md") for name in re.findall(r"\bvqlib\.(\w+)\(", text.read_text())
