@@ -1181,3 +1181,13 @@ def test_a_students_process_sees_of_the_grader_what_it_runs_and_no_more(student)
 
 def test_the_number_of_processes_is_limited(student):
     assert printed(student, "processes").strip() == f"({Limits().processes}, {Limits().processes})"
+
+
+@pytest.mark.parametrize(
+    ("release", "counts"),
+    [("5.13.19", False), ("4.19.0-26-amd64", False), ("5.14.0-427.el9", True), ("6.8", True), ("unknown", False)],
+)
+def test_processes_are_limited_where_linux_counts_those_of_a_sandbox_alone(monkeypatch, release, counts):
+    """Before, a limit would count all processes of the user, and TensorFlow might not start for a browser's many."""
+    monkeypatch.setattr("platform.release", lambda: release)
+    assert sandbox.counts_processes() is counts
