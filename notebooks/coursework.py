@@ -4,7 +4,7 @@
 
 otter-grader's `otter assign` takes the solutions and the hidden tests out. For each assignment this writes
 
-- ``notebooks/coursework/NN-name.ipynb``, the source with outputs, if its text or code changed;
+- ``notebooks/coursework/NN-name.ipynb``, the source with outputs; it runs again only if its code changed;
 - ``notebooks/coursework/student/NN-name.ipynb`` and ``vqlib/coursework/checks/NN-name``, which students fetch, the one
   with Colab, the other with vqlib;
 - ``build/coursework/NN-name``: the student's notebook, the instructor's with solutions and rubric, and the autograder,
@@ -24,12 +24,30 @@ import nbformat
 import run
 import yaml
 
+from vqlib._files import write_atomically
+from vqlib.coursework import _otter
+
 ROOT = run.ROOT
 SOURCES = run.BOOK / "coursework"
 EXECUTED = run.NOTEBOOKS / "coursework"
 STUDENT = EXECUTED / "student"
 CHECKS = ROOT / "vqlib" / "coursework" / "checks"
 BUILD = ROOT / "build" / "coursework"
+
+# Where all is there that Colab has, pip must not look for it: it would replace some of it by versions that otter names.
+SETUP = """\
+# Works on Colab and on a laptop: installs only what is missing.
+import importlib.util
+
+address = "git+{address}"
+large = "tensorflow matplotlib sklearn dill ipywidgets jinja2 nbconvert pandas wrapt yaml"  # Colab has all of these
+small = "vqlib otter fica frontmatter ipylab"
+if None in map(importlib.util.find_spec, large.split()):
+    print("Installing vqlib, otter-grader and what they need. That takes some minutes.")
+    %pip install --quiet "vqlib[coursework] @ {{address}}"
+elif None in map(importlib.util.find_spec, small.split()):
+    print("Installing vqlib and otter-grader.")
+    %pip install --quiet --no-deps "vqlib @ {{address}}" "otter-grader>=7,<8" fica python-frontmatter ipylab"""
 
 HOW = """\
 [![Open this assignment in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})
@@ -60,6 +78,17 @@ def address():
     return repository["url"], repository["branch"]
 
 
+def generate(source):
+    """Return the notebook of a source without outputs; its first code cell installs what is missing."""
+    notebook = run.generate(source)
+    setup = SETUP.format(address=address()[0])
+    first = next(index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    quiet = {"tags": ["nbval-ignore-output"]}
+    notebook.cells.insert(first, nbformat.v4.new_code_cell(setup, metadata=quiet))
+    run.name_cells(notebook)
+    return notebook
+
+
 def settings():
     """Return the cell that tells otter what holds for all assignments."""
     config = {
@@ -76,15 +105,13 @@ def settings():
 
 def assign(notebook, stem, folder):
     """Let otter split a source: into `folder`/student and `folder`/autograder, with the zip file of the latter."""
-    import otter.assign
-
     notebook = nbformat.from_dict(notebook)
     notebook.cells = [settings(), *notebook.cells]
     source = folder / "source" / f"{stem}.ipynb"
     source.parent.mkdir(parents=True)
     nbformat.write(notebook, source)
     with contextlib.redirect_stdout(io.StringIO()):
-        otter.assign.main(str(source), str(folder), no_run_tests=True)
+        _otter.assign(source, folder)
 
 
 def student_notebook(path, stem):
@@ -106,16 +133,13 @@ def student_notebook(path, stem):
 
 def questions(notebook, tests):
     """Return the points of each question and whether a person gives them, in the order of a source."""
-    from otter.nbmeta_config import NBMetadataConfig
-    from otter.test_files import create_test_file
-
     found = {}
     for cell in notebook.cells:
         if cell.cell_type == "raw" and cell.source.startswith("# BEGIN QUESTION"):
             config = yaml.safe_load(cell.source)
             manual, name = config.get("manual", False), config["name"]
-            test = None if manual else create_test_file(str(tests / f"{name}.py"), NBMetadataConfig())
-            found[name] = {"points": config["points"] if manual else test.possible, "manual": manual}
+            points = config["points"] if manual else _otter.Question(tests / f"{name}.py").possible
+            found[name] = {"points": points, "manual": manual}
     return found
 
 
@@ -142,15 +166,25 @@ def make(notebook, stem, folder):
         path.write_text(path.read_text(encoding="utf-8").rstrip() + "\n", encoding="utf-8")
 
 
+def code_cells(notebook):
+    """Return the cells of a notebook that hold code."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
 def executed(source):
-    """Return a source as a notebook with outputs: the one that is there, or, if the source changed, a new run's."""
-    notebook, path = run.generate(source), EXECUTED / f"{source.stem}.ipynb"
-    if path.exists():
-        before = nbformat.read(path, as_version=4)
-        if [(c.id, c.metadata) for c in before.cells] == [(c.id, c.metadata) for c in notebook.cells]:
-            return before
-    run.execute(notebook, source.stem, VQLIB_PROFILE="quick")
-    run.write(path, nbformat.writes(notebook).encode() + b"\n")
+    """Return a source as a notebook with outputs: of the run that is there or, if code changed, of a new one.
+
+    Text may change without a run, and so may the first cell of code, which installs what is missing.
+    """
+    notebook, path = generate(source), EXECUTED / f"{source.stem}.ipynb"
+    new = code_cells(notebook)
+    ran = code_cells(nbformat.read(path, as_version=4)) if path.exists() else []
+    if [cell.source for cell in new[1:]] == [cell.source for cell in ran[1:]]:
+        for cell, before in zip(new, ran, strict=True):
+            cell.outputs, cell.execution_count = before.outputs, before.execution_count
+    else:
+        run.execute(notebook, source.stem, VQLIB_PROFILE="quick")
+    write_atomically(path, nbformat.writes(notebook).encode() + b"\n")
     return notebook
 
 

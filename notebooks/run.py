@@ -3,14 +3,19 @@
     python notebooks/run.py --profile full --chapter 3
     python notebooks/run.py --text
 
+A notebook is its chapter as Colab needs it: the first cell installs what is missing, a line leads to the book, links to
+the book's pages are whole addresses, and hidden cells are forms.
+
 Each chapter runs from an empty folder. With ``--profile full``, its notebook is written here when it ran without an
 error and without a word on stderr; other profiles only check. A full run can be interrupted: trainings resume from
-runs/, and a chapter that is finished, and whose inputs are as they were, is skipped. With ``--text``, changed text is
-brought into the notebooks, with tags and alt texts of cells. They keep their outputs, as long as no code has changed.
-Only a changed first cell, which installs and shows the versions, runs, alone: no other cell depends on it.
+runs/, and a chapter that is finished is skipped, as long as its code and that of the modules that it imports compute
+the same. With ``--text``, all that computes nothing is brought into the notebooks: text, tags and alt texts, and in the
+code its formatting, its comments and the order of imports. They keep their outputs. Only a changed first cell runs,
+alone: no other cell depends on it.
 """
 
 import argparse
+import ast
 import asyncio
 import base64
 import collections
@@ -26,16 +31,39 @@ import shutil
 import sys
 import tempfile
 import time
+import tokenize
 
 import jupytext
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+from vqlib._files import write_atomically
+from vqlib.book.profiles import Profile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BOOK, NOTEBOOKS, RUNS = ROOT / "book", ROOT / "notebooks", ROOT / "runs"
 TIMES = BOOK / "benchmarks" / "chapters.json"  # what --record writes, and the status page shows
 LANDING_PICTURE = BOOK / "_static" / "samples.png"  # of the cell with the tag landing-picture
+sys.path.append(str(BOOK / "_ext"))
+
+import addresses  # noqa: E402, of the book's links
+
+# What stands above the first code cell of every chapter. `INSTALLED` is the one place that says which vqlib it is.
+INSTALLED = f"vqlib[chapters] @ git+{addresses.repository()[0]}"
+SETUP = f"""\
+# Works on Colab and on a laptop: installs only what is missing.
+import importlib.util
+
+needed = ("tensorflow", "tensorflow_probability", "tf_keras", "matplotlib", "sklearn", "vqlib")
+missing = [name for name in needed if importlib.util.find_spec(name) is None]
+if missing:
+    print("Installing vqlib and, of what it needs, only what is missing here:", ", ".join(missing))
+    %pip install --quiet "{INSTALLED}"
+
+"""
+SUPPORT = re.compile(r"vqlib\.(_progress|_quiet|_stderr|_version|book\..+)")  # carries a chapter, computes no output
 
 
 class ChapterError(Exception):
@@ -63,6 +91,40 @@ def generate(source):
     )
     name_cells(notebook)
     return notebook
+
+
+def generate_chapter(source):
+    """Return the notebook of a chapter as Colab needs it, without outputs."""
+    notebook = generate(source)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = addresses.whole(cell.source)
+        elif {"hide-input", "hide-cell"} & set(cell.metadata.get("tags", [])):
+            if not cell.source.startswith("# @title "):
+                line = cell.source.partition("\n")[0]
+                raise ChapterError(
+                    f"{source.stem}: a hidden cell begins with `{line}`, not with `# @title` and a title."
+                )
+            cell.metadata.update({"cellView": "form", "jupyter": {"source_hidden": True}})  # Colab's, and JupyterLab's
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    first.source = SETUP + first.source
+    title, _, text = notebook.cells[0].source.partition("\n")
+    parts = [nbformat.v4.new_markdown_cell(part) for part in (title, way_back(source.stem), text.strip())]
+    parts[1].metadata["tags"] = ["remove-cell"]  # the book needs no way to itself
+    notebook.cells[:1] = parts
+    name_cells(notebook)
+    return notebook
+
+
+def way_back(stem):
+    """Return the line below a chapter's title that leads to the book."""
+    repository, branch = addresses.repository()
+    links = {
+        "This chapter in the book": f"{addresses.pages()}notebooks/{stem}.html",
+        "Contents": f"{addresses.pages()}book/index.html",
+        "Licence": f"{repository}/blob/{branch}/LICENSE",
+    }
+    return " · ".join(f"[{text}]({address})" for text, address in links.items())
 
 
 def name_cells(notebook):
@@ -126,17 +188,89 @@ def execute(notebook, title, **environment):
             raise ChapterError(f"{title}: the kernel died; was there enough memory?") from error
         notebook.metadata["language_info"] = language_info  # the kernel's names its patch version
     for index, cell in enumerate(notebook.cells):
+        if "outputs" in cell:  # without the empty places of progress lines
+            cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 raise ChapterError(f"{title}: cell {index} wrote to stderr:\n{output.text}")
 
 
+def program(source):
+    """Return what a cell computes, and nothing of how it is written: neither format, comments nor order of imports."""
+    python = TransformerManager().transform_cell(source)  # magics become calls
+    body, imports = [], []
+    for statement in [*ast.parse(python).body, None]:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            statement.names.sort(key=ast.dump)
+            imports.append(ast.dump(statement))
+            continue
+        body += sorted(imports)
+        imports = []
+        if statement is not None:
+            body.append(ast.dump(statement))
+    layout = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.DEDENT, tokenize.ENDMARKER)
+    tokens = tokenize.generate_tokens(iter(python.splitlines(keepends=True)).__next__)
+    ends = [token.string for token in tokens if token.type not in layout]
+    return [*body, "silent" if ends[-1:] == [";"] else "shown"]  # IPython shows no value before a last semicolon
+
+
+def program_of_module(source):
+    """Return what a module computes: its syntax tree without docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.dump(tree)
+
+
+def file_of(module):
+    """Return the file of a module of vqlib, given its dotted name, or None where there is no such module."""
+    path = ROOT.joinpath(*module.split("."))
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
+
+
+def modules_in(*trees):
+    """Return the dotted names of the modules of vqlib that code refers to: by import, or as `vqlib.name`."""
+    found = set()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("vqlib.")}
+        elif isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "vqlib":
+            found |= {home_of(f"{node.module}.{alias.name}") for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "vqlib":
+            found.add(home_of(f"vqlib.{node.attr}"))
+    return found - {None}
+
+
+def home_of(name):
+    """Return the module that a dotted name of vqlib is, or is in; None for what the package itself holds."""
+    package, _, last = name.rpartition(".")
+    if file_of(name):
+        return name
+    if package != "vqlib":
+        return package
+    tree = ast.parse(file_of("vqlib").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return next((node.module for node in imports if last in [alias.name for alias in node.names]), None)
+
+
 def inputs(source):
-    """Return a hash of what a chapter's outputs depend on, but for data and checkpoints."""
-    digest = hashlib.sha256()
-    for path in (source, *sorted((ROOT / "vqlib").rglob("*.py"))):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    """Return a hash of what a chapter's outputs depend on, but for data and checkpoints.
+
+    It is made of what compute its cells, but for the first, on which no other depends, and the modules of vqlib that
+    they refer to, and those that these refer to.
+    """
+    _, *cells = (cell.source for cell in generate(source).cells if cell.cell_type == "code")
+    programs = {f"cell {number}": str(program(cell)) for number, cell in enumerate(cells)}
+    queue = modules_in(*(ast.parse(TransformerManager().transform_cell(cell)) for cell in cells))
+    while queue:
+        module = queue.pop()
+        if module not in programs and not SUPPORT.fullmatch(module):
+            text = file_of(module).read_text(encoding="utf-8")
+            programs[module] = program_of_module(text)
+            queue |= modules_in(ast.parse(text))
+    return hashlib.sha256(json.dumps(programs, sort_keys=True).encode()).hexdigest()
 
 
 def shipped():
@@ -151,11 +285,11 @@ def stamp_of(source):
 
 
 def is_finished(source):
-    """Whether a chapter's notebook is that of a full run with the inputs as they are now."""
+    """Whether a chapter's notebook is that of a full run with inputs and checkpoints as they are now."""
     if not (stamp_of(source).exists() and (NOTEBOOKS / f"{source.stem}.ipynb").exists()):
         return False
-    stamp, now = json.loads(stamp_of(source).read_text()), shipped()
-    return stamp["inputs"] == inputs(source) and all(now.get(k) == v for k, v in stamp["checkpoints"].items())
+    stamp = json.loads(stamp_of(source).read_text())
+    return stamp["inputs"] == inputs(source) and stamp["checkpoints"].items() <= shipped().items()
 
 
 def run_full(source, force=False):
@@ -168,17 +302,18 @@ def run_full(source, force=False):
     elif trainings:
         names = ", ".join(folder.name for folder in trainings)
         print(f"Takes up the trainings kept in runs/: {names}. Changed what they do? FORCE=1 trains afresh.")
-    started, before = time.monotonic(), inputs(source)
-    notebook = generate(source)
+    started = time.monotonic()
+    before = inputs(source)  # an edit while it runs makes it stale
+    notebook = generate_chapter(source)
     execute(notebook, source.stem, VQLIB_PROFILE="full", VQLIB_RUN_DIR=str(RUNS))
     minutes = (time.monotonic() - started) / 60
-    write(NOTEBOOKS / f"{source.stem}.ipynb", nbformat.writes(notebook).encode() + b"\n")
+    write_atomically(NOTEBOOKS / f"{source.stem}.ipynb", nbformat.writes(notebook).encode() + b"\n")
     for cell in notebook.cells:
         if "landing-picture" in cell.metadata.get("tags", []):
             png = next(output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
-            write(LANDING_PICTURE, base64.b64decode(png))
+            write_atomically(LANDING_PICTURE, base64.b64decode(png))
     stamp = {"inputs": before, "checkpoints": shipped(), "minutes": round(minutes, 1)}
-    write(stamp_of(source), json.dumps(stamp).encode())
+    write_atomically(stamp_of(source), json.dumps(stamp).encode())
     return minutes
 
 
@@ -187,23 +322,22 @@ def refresh_text(source, path):
 
     The first cell alone may have changed: it runs. Returns whether the notebook was another one before.
     """
-    notebook, kept = generate(source), nbformat.read(path, as_version=4)
+    notebook, kept = generate_chapter(source), nbformat.read(path, as_version=4)
     cells, ran = ([cell for cell in each.cells if cell.cell_type == "code"] for each in (notebook, kept))
-    first_changed = cells[0].source != ran[0].source
     remedy = f"Run the chapter: make notebooks PROFILE=full CHAPTER={int(source.name[:2])}"
     for number, (new, old) in enumerate(zip(cells, ran, strict=False), 1):
-        if new.source != old.source and not (number == 1 and first_changed):
+        if number > 1 and program(new.source) != program(old.source):
             line = (new.source.strip() or "(empty)").splitlines()[0]
             raise ChapterError(f"{source.stem}: code cell {number}, `{line}`, is not the one that ran. {remedy}")
         new.outputs, new.execution_count = old.outputs, old.execution_count
     if len(cells) != len(ran):
         raise ChapterError(f"{source.stem}: {len(cells)} code cells, but {len(ran)} ran. {remedy}")
-    if first_changed:
-        alone = generate(source)
+    if program(cells[0].source) != program(ran[0].source):
+        alone = generate_chapter(source)
         alone.cells = cells[:1]
         execute(alone, source.stem, VQLIB_PROFILE="full")
     before, after = path.read_bytes(), nbformat.writes(notebook).encode() + b"\n"
-    write(path, after)
+    write_atomically(path, after)
     return before != after
 
 
@@ -222,21 +356,13 @@ def record(stem, profile, minutes, about):
     """Note a chapter's minutes for the status page."""
     times = json.loads(TIMES.read_text()) if TIMES.exists() else {}
     times.setdefault(stem, {})[profile] = {"minutes": round(minutes, 1), "machine": about}
-    write(TIMES, (json.dumps(times, indent=1, sort_keys=True) + "\n").encode())
-
-
-def write(path, content):
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    write_atomically(TIMES, (json.dumps(times, indent=1, sort_keys=True) + "\n").encode())
 
 
 def main():
     """Run the chapters that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", choices=("full", "quick", "default"), default="quick")
+    parser.add_argument("--profile", choices=[*map(str, Profile)], default="quick")
     parser.add_argument("--chapter", type=int, nargs="+", default=(), metavar="N", help="only these; all by default")
     parser.add_argument("--force", action="store_true", help="also what is finished; trainings start afresh")
     parser.add_argument("--record", action="store_true", help="note the minutes for the book's page on its status")
@@ -258,7 +384,7 @@ def main():
                 print(f"{source.stem}: {'new text' if changed else 'as it was'}")
             elif arguments.profile != "full":
                 started = time.monotonic()
-                execute(generate(source), source.stem, VQLIB_PROFILE=arguments.profile)
+                execute(generate_chapter(source), source.stem, VQLIB_PROFILE=arguments.profile)
                 report(source.stem, (time.monotonic() - started) / 60)
             elif is_finished(source) and not arguments.force:
                 print(f"{source.stem}: finished before with the same text and code. FORCE=1 runs it again.")

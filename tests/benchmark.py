@@ -99,14 +99,14 @@ def vqvae_step():
 def sampling(number, side, turns):
     """Draw `number` grids of side x side codes."""
     reference, ours = priors(code_shape=(side, side))
-    noise = vqlib.sampling.gumbel_noise(np.random.default_rng(0), (number, side, side, 128))
-    first = seconds(lambda: vqlib.sample(ours, number))  # compiles
+    noise = textbook.gumbel_noise(np.random.default_rng(0), (number, side, side, 128))
+    first = seconds(lambda: vqlib.sample(ours, number, seed=0))  # compiles
     reference.predict(np.zeros((min(number, 256), side, side), "int32"), verbose=0)  # compiles
     drawn = {}
     taken = in_turns(
         f"{number} samples of {side} x {side}",
         lambda: drawn.update(reference=textbook.sample(reference, noise)),
-        lambda: drawn.update(ours=vqlib.sample(ours, number)),
+        lambda: drawn.update(ours=vqlib.sample(ours, number, seed=0)),
         turns,
         warm_up=0,
     )
@@ -161,7 +161,7 @@ def multiply_adds(code_shape=(7, 7), num_embeddings=128, filters=128):
     """Return the multiply-adds of one forward pass for each position: the textbook's, and the ones that count."""
     half = filters // 2
     first = vqlib.PixelCNN(code_shape, num_embeddings, filters).network.get_layer("codes_masked")
-    rows_added = first.views(*code_shape).shape[1] / np.prod(code_shape)
+    rows_added = first.tap_pairs(*code_shape).shape[1] / np.prod(code_shape)
     both = ("reference", "ours")
     return {
         "first layer, 7 x 7": {"reference": 49 * num_embeddings * filters, "ours": 0},
@@ -211,13 +211,10 @@ def layer_times():
 def arithmetic_rate():
     """Return the floating-point operations a second of a product of two float32 matrices, 2048 x 2048."""
     a = ops.convert_to_tensor(RNG.normal(size=(2048, 2048)).astype("float32"))
-    product = vqlib._backend.compiled(keras.Sequential(), _product, *[keras.KerasTensor(a.shape, "float32")] * 2)
+    matrix = keras.KerasTensor(a.shape, "float32")
+    product = vqlib._backend.compiled(keras.Sequential(), "product", ops.matmul, matrix, matrix)
     ops.convert_to_numpy(product(a, a))
     return 2 * 2048**3 / np.median([seconds(lambda: ops.convert_to_numpy(product(a, a))) for _ in range(9)])
-
-
-def _product(_, a, b):
-    return ops.matmul(a, b)
 
 
 def machine():

@@ -1,5 +1,7 @@
 """The VQ-VAE: its parameters, its training, its metrics, and the way to disk and back."""
 
+import inspect
+import json
 import subprocess
 import sys
 import textwrap
@@ -11,8 +13,8 @@ from gradients import gradients
 from keras import ops
 
 import vqlib
-from vqlib import VQVAE, VectorQuantizer
-from vqlib.autoencoder import IMAGES_PER_BATCH, build_decoder, build_encoder
+from vqlib import VQVAE, VectorQuantizer, _batches
+from vqlib.autoencoder import build_decoder, build_encoder
 
 LOSSES = ("reconstruction_loss", "codebook_loss", "commitment_loss", "perplexity", "codes_used")
 
@@ -100,9 +102,18 @@ def test_hidden_layers_of_encoder_and_decoder_are_rectified():
         assert last.activation is keras.activations.linear
 
 
-def test_reconstruction_is_decode_of_encode(trained, images):
-    np.testing.assert_allclose(trained.decode(trained.encode(images)), trained(images), atol=1e-5)
-    np.testing.assert_allclose(trained.predict(images, verbose=0), trained(images), atol=1e-5)
+def test_reconstruction_is_decode_of_encode_but_for_what_lies_beyond_the_range(trained, images):
+    reconstructions = np.asarray(trained(images))
+    np.testing.assert_allclose(trained.decode(trained.encode(images)), reconstructions.clip(-0.5, 0.5), atol=1e-5)
+    np.testing.assert_allclose(trained.predict(images, verbose=0), reconstructions, atol=1e-5)
+
+
+def test_decoded_images_are_valid_images_which_can_be_encoded_again(trained, images):
+    trained.decoder.get_layer("to_pixels").bias.assign([0.7])
+    assert np.abs(np.asarray(trained(images))).max() > 0.6
+    decoded = trained.decode(trained.encode(images))
+    assert decoded.max() == 0.5
+    assert trained.encode(decoded).shape == (20, 4, 4)
 
 
 def test_codes_are_int32_and_images_float32(trained, images):
@@ -117,10 +128,11 @@ def test_codes_are_int32_and_images_float32(trained, images):
 def test_encode_and_decode_work_batch_by_batch(trained, rng, monkeypatch):
     images = rng.uniform(-0.5, 0.5, size=(20, 8, 8, 1)).astype("float32")
     codes, decoded = trained.encode(images), trained.decode(trained.encode(images))
-    monkeypatch.setattr(vqlib.autoencoder, "IMAGES_PER_BATCH", 7)
+    np.testing.assert_array_equal(trained.encode(images, batch_size=3), codes)
+    np.testing.assert_allclose(trained.decode(codes, batch_size=3), decoded, atol=1e-6)
+    monkeypatch.setattr(_batches, "ROWS_PER_BATCH", 7)
     np.testing.assert_array_equal(trained.encode(images), codes)
     np.testing.assert_allclose(trained.decode(codes), decoded, atol=1e-6)
-    assert IMAGES_PER_BATCH > 7
 
 
 def test_no_images_have_no_codes(trained):
@@ -229,7 +241,7 @@ def test_metrics_run_over_the_dataset_and_are_not_averaged_over_batches(trained,
     squared_gap = (z - np.asarray(trained.quantizer.codebook)[codes]) ** 2
     p = np.bincount(codes.ravel(), minlength=8) / codes.size
     expected = {
-        "reconstruction_loss": np.mean((images - trained.decode(codes).astype("float64")) ** 2) / 0.08,
+        "reconstruction_loss": np.mean((images - trained.predict(images, verbose=0).astype("float64")) ** 2) / 0.08,
         "codebook_loss": np.mean(squared_gap),
         "commitment_loss": 0.25 * np.mean(squared_gap),
         "perplexity": np.exp(-np.sum(p[p > 0] * np.log(p[p > 0]))),
@@ -354,6 +366,269 @@ def test_training_goes_on_after_loading(trained, images, tmp_path):
         np.testing.assert_allclose(first, second, atol=1e-6)
 
 
+def test_own_networks_survive_saving(own_networks, images, tmp_path):
+    encoder, decoder = own_networks()
+    model = VQVAE((8, 8, 1), 8, 4, encoder=encoder, decoder=decoder, data_variance=0.08)
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(images, batch_size=8, verbose=0)
+    model.save(tmp_path / "model.keras")
+    twin = keras.saving.load_model(tmp_path / "model.keras")
+    codes = model.encode(images)
+    np.testing.assert_array_equal(twin.encode(images), codes)
+    np.testing.assert_array_equal(twin.decode(codes), model.decode(codes))
+    assert set(twin.get_config()) == set(model.get_config()) >= {"encoder", "decoder"}
+
+
+def test_config_of_usual_networks_does_not_name_them():
+    assert set(VQVAE().get_config()) == {
+        *keras.Model.get_config(VQVAE()),
+        *("image_shape", "data_variance", "filters", "strides", "quantizer"),
+    }
+
+
+# Networks of one's own
+
+
+@pytest.fixture
+def own_networks():
+    """Return a function that makes an encoder to a grid of 2 x 4 codes of 4 entries, and its decoder."""
+
+    def make(grid=(2, 4), dimension=4):
+        strides = (8 // grid[0], 8 // grid[1])
+        encoder = keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                keras.layers.Conv2D(dimension, 5, strides=strides, padding="same"),
+                keras.layers.BatchNormalization(),
+            ]
+        )
+        decoder = keras.Sequential(
+            [keras.Input((*grid, dimension)), keras.layers.Conv2DTranspose(1, 5, strides=strides, padding="same")]
+        )
+        return encoder, decoder
+
+    return make
+
+
+def test_own_networks_are_trained_encode_and_decode(own_networks, images):
+    encoder, decoder = own_networks()
+    model = VQVAE((8, 8, 1), 8, 4, encoder=encoder, decoder=decoder, data_variance=0.08)
+    assert model.code_shape == model.levels[0].code_shape == (2, 4)
+    model.initialize_codebook(images)
+    before = [np.array(network.weights[0]) for network in (encoder, decoder)]
+    model.compile("adam")
+    model.fit(images, batch_size=8, verbose=0)
+    for network, old in zip((encoder, decoder), before, strict=True):
+        assert not np.array_equal(np.asarray(network.weights[0]), old)
+    codes = model.encode(images)
+    np.testing.assert_array_equal(codes, model.quantizer.encode(encoder(images)))
+    expected = decoder(model.quantizer.decode(codes))
+    np.testing.assert_allclose(model.decode(codes), np.clip(expected, -0.5, 0.5), atol=1e-6)
+
+
+def test_an_own_encoder_goes_with_the_usual_decoder_of_the_same_strides(own_networks, images):
+    encoder, _ = own_networks(grid=(4, 4))
+    model = VQVAE((8, 8, 1), 8, 4, filters=(3,), strides=2, encoder=encoder)
+    assert model.decode(model.encode(images)).shape == images.shape
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "message"),
+    [
+        (
+            {"dimension": 3},
+            {},
+            r"encoder must make \(batch, h, w, 4\) of images \(batch, 8, 8, 1\), since",
+        ),
+        ({}, None, r"decoder must make images \(batch, 8, 8, 1\) of \(batch, 2, 4, 4\), but makes \(None, 8, 16, 1\)"),
+        ({"grid": (4, 4)}, {"grid": (4, 2)}, r"expected shape=\(None, 4, 2, 4\), found shape=\(None, 4, 4, 4\)"),
+    ],
+    ids=["dimension", "usual decoder", "decoder"],
+)
+def test_own_networks_that_do_not_fit_are_refused(own_networks, encoder, decoder, message):
+    networks = {"encoder": own_networks(**encoder)[0]}
+    if decoder is not None:
+        networks["decoder"] = own_networks(**decoder)[1]
+    with pytest.raises(ValueError, match=message):
+        VQVAE((8, 8, 1), 8, 4, **networks)
+
+
+@pytest.mark.parametrize(
+    ("make", "part"),
+    [("tiny_vqvae", part) for part in ("encoder", "quantizer", "decoder")]
+    + [("tiny_vqvae2", part) for part in ("stem", "top_encoder", "bottom_encoder", "quantizers", "decoder")],
+)
+def test_parts_cannot_be_replaced(make, part, images, request):
+    model = request.getfixturevalue(make)()
+    codes, old = model.encode(images), getattr(model, part)
+    with pytest.raises(AttributeError, match=rf"{part} cannot be replaced: .*Make a new VQVAE"):
+        setattr(model, part, None)
+    assert getattr(model, part) is old
+    np.testing.assert_array_equal(model.encode(images)[0], codes[0])
+
+
+# What a model has to know of its data
+
+
+@pytest.mark.parametrize("make", ["tiny_vqvae", "tiny_vqvae2"])
+def test_adapt_takes_the_variance_and_starts_the_codebooks(make, images, request):
+    model, twin = request.getfixturevalue(make)(), request.getfixturevalue(make)()
+    model.adapt(images, seed=2)
+    assert model.data_variance == float(np.var(images, dtype="float64"))
+    twin.initialize_codebook(images, seed=2)
+    for level, other in zip(model.levels, twin.levels, strict=True):
+        np.testing.assert_array_equal(level.quantizer.codebook, other.quantizer.codebook)
+
+
+def test_adapt_gives_the_variance_of_the_dataset(digits):
+    model = VQVAE(num_embeddings=8)
+    model.adapt(digits.x_train, "data")
+    assert model.data_variance == digits.variance
+
+
+def test_adapt_changes_the_loss_of_a_model_that_was_compiled_and_used(tiny_vqvae, images):
+    model = tiny_vqvae()
+    model.compile(keras.optimizers.SGD(0.0))
+    model.evaluate(images, verbose=0)
+    model.fit(images, verbose=0)
+    model.adapt(images)
+    expected = np.mean((images - model.predict(images, verbose=0)) ** 2) / np.var(images)
+    found = model.evaluate(images, verbose=0, return_dict=True)["reconstruction_loss"]
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert model.fit(images, verbose=0).history["reconstruction_loss"][0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_adapt_starts_from_a_sample_of_many_images(tiny_vqvae, images, monkeypatch):
+    monkeypatch.setattr(vqlib.autoencoder, "IMAGES_TO_ADAPT_TO", 12)
+    model, twin = tiny_vqvae(), tiny_vqvae()
+    model.adapt(images, seed=1)
+    twin.initialize_codebook(images[np.random.default_rng(1).choice(20, 12, replace=False)], seed=1)
+    np.testing.assert_array_equal(model.quantizer.codebook, twin.quantizer.codebook)
+    assert model.data_variance == float(np.var(images, dtype="float64"))
+
+
+def test_adapt_of_a_model_without_a_codebook_takes_the_variance(tiny_vqvae, images):
+    model = tiny_vqvae(quantizer=vqlib.FiniteScalarQuantizer((4, 2)))
+    model.adapt(images)
+    assert model.data_variance == float(np.var(images, dtype="float64"))
+
+
+def test_adapt_refuses_images_without_variance(tiny_vqvae):
+    with pytest.raises(ValueError, match="images must not all be of one colour"):
+        tiny_vqvae().adapt(np.zeros((10, 8, 8, 1), "float32"))
+
+
+@pytest.mark.parametrize("make", ["tiny_vqvae", "tiny_vqvae2"])
+def test_of_many_vectors_the_codebook_starts_from_a_sample_whatever_the_batches(make, images, monkeypatch, request):
+    monkeypatch.setattr(vqlib.autoencoder, "VECTORS_TO_START_FROM", 70)
+    model, twin = request.getfixturevalue(make)(), request.getfixturevalue(make)()
+    given = []
+    quantizer = model.levels[-1].quantizer
+    monkeypatch.setattr(type(quantizer), "initialize", lambda self, vectors, *_: given.append(np.asarray(vectors)))
+    model.initialize_codebook(images, seed=5)
+    twin.initialize_codebook(images, seed=5, batch_size=3)
+    whole = np.reshape(model._outputs_for(images, len(model.levels) - 1), (-1, 4))
+    drawn = np.sort(np.random.default_rng(5).choice(len(whole), 70, replace=False))
+    of_model, of_twin = given[: len(given) // 2][-1], given[-1]
+    np.testing.assert_allclose(of_model, whole[drawn], atol=1e-6)
+    np.testing.assert_allclose(of_twin, of_model, atol=1e-6)
+
+
+# Levels
+
+
+@pytest.mark.parametrize(
+    ("make", "names"), [("tiny_vqvae", ["only"]), ("tiny_vqvae2", ["top", "bottom"])], ids=["one", "two"]
+)
+def test_code_can_be_written_for_one_level_and_for_two(make, names, images, request):
+    model = request.getfixturevalue(make)()
+    codes = model.encode(images)
+    grids = codes if isinstance(codes, tuple) else (codes,)
+    assert [level.name for level in model.levels] == names
+    for level, grid in zip(model.levels, grids, strict=True):
+        assert grid.shape == (20, *level.code_shape)
+        assert grid.max() < level.quantizer.num_embeddings
+    metrics = [metric.name for metric in model.metrics]
+    assert [metric.name for level in model.levels for metric in level.metrics.values()] == metrics[-len(names) * 4 :]
+
+
+# Memory
+
+
+def test_batches_are_smaller_for_larger_pictures_and_as_large_as_ever_for_small_ones():
+    def sizes(model):
+        return (
+            _batches.batch_size_for(model._bytes_of_encoding()),
+            _batches.batch_size_for(_batches.bytes_of_activations(model.decoder)),
+        )
+
+    assert sizes(VQVAE()) == sizes(vqlib.VQVAE2()) == (1024, 1024)
+    assert max(sizes(VQVAE((256, 256, 3), 512))) < 50
+    assert max(sizes(vqlib.VQVAE2((256, 256, 3)))) < 130
+    assert min(sizes(VQVAE((4096, 4096, 3)))) == 1
+
+
+def test_memory_of_encoding_decoding_and_of_the_codebooks_start_does_not_grow_with_the_pictures():
+    pytest.importorskip("resource", reason="peak memory is read with the module resource, which only Unix has")
+    script = """
+        import resource, sys
+        import numpy as np
+        import vqlib
+        from vqlib import _batches
+
+        def peak():  # bytes; Linux counts in KiB, macOS in bytes
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+        _batches.BYTES_PER_BATCH = 2**26
+        model = vqlib.VQVAE((256, 256, 3), 8, 4)
+        images = np.random.default_rng(0).uniform(-0.5, 0.5, (48, 256, 256, 3)).astype("float32")
+        model.decode(model.encode(images[:1]))
+        before = peak()
+        codes = model.encode(images)
+        model.initialize_codebook(images, "data")
+        model.decode(codes)
+        print(peak() - before)
+    """
+    answer = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    assert int(answer.stdout) < 0.35e9  # with all images at once 0.7e9
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, "8"])
+@pytest.mark.parametrize("method", ["encode", "initialize_codebook"])
+def test_a_batch_size_below_one_is_refused(tiny_vqvae, images, method, size):
+    with pytest.raises(ValueError, match=rf"batch_size must be an integer of at least 1, but {size!r} was given"):
+        getattr(tiny_vqvae(), method)(images, batch_size=size)
+
+
+# A training that diverged
+
+
+@pytest.mark.parametrize("make", ["tiny_vqvae", "tiny_vqvae2"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_images_of_which_the_encoder_makes_no_number_have_no_codes(make, value, images, request):
+    model = request.getfixturevalue(make)()
+    model.encode(images)
+    last = getattr(model, "bottom_encoder", None) or model.encoder
+    last.get_layer("to_embedding").bias.assign(np.full(4, value))
+    with pytest.raises(ValueError, match=r"encoder makes NaN or infinity of these images.*its training has diverged"):
+        model.encode(images)
+
+
+# Signatures
+
+
+@pytest.mark.parametrize(
+    ("kind", "defaults"),
+    [
+        (VQVAE, {"num_embeddings": "128", "embedding_dim": "16", "beta": "0.25"}),
+        (vqlib.VQVAE2, {"num_embeddings": "(128, 8)", "embedding_dim": "16", "beta": "0.25"}),
+    ],
+)
+def test_signatures_show_the_defaults(kind, defaults):
+    parameters = inspect.signature(kind).parameters
+    assert {name: repr(parameters[name].default) for name in defaults} == defaults
+
+
 # Another quantizer
 
 
@@ -363,12 +638,17 @@ def test_another_quantizer_plugs_in(tiny_vqvae, images, tmp_path):
     before = np.array(model.encoder.weights[0])
     model.compile("adam")
     history = model.fit(images, validation_data=images, batch_size=8, epochs=2, verbose=0).history
-    assert set(history) == {"loss", "reconstruction_loss", "val_loss", "val_reconstruction_loss"}
+    metrics = ("loss", "reconstruction_loss", "perplexity", "codes_used")
+    assert set(history) == {f"{prefix}{name}" for name in metrics for prefix in ("", "val_")}
+    counts = vqlib.metrics.code_counts(model.encode(images), 8)
+    found = model.evaluate(images, batch_size=8, verbose=0, return_dict=True)
+    assert found["codes_used"] == np.count_nonzero(counts) > 1
+    assert found["perplexity"] == pytest.approx(vqlib.metrics.perplexity(counts), rel=1e-5)
     assert history["loss"] == pytest.approx(history["reconstruction_loss"], rel=1e-5)
     assert not np.array_equal(np.asarray(model.encoder.weights[0]), before)
     codes = model.encode(images)
     np.testing.assert_array_equal(codes, np.sum((np.asarray(model.encoder(images)) > 0) * [1, 2, 4], axis=-1))
-    np.testing.assert_allclose(model.decode(codes), model(images), atol=1e-6)
+    np.testing.assert_allclose(model.decode(codes), np.clip(model(images), -0.5, 0.5), atol=1e-6)
     model.save(tmp_path / "model.keras")
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras").encode(images), codes)
 
@@ -381,9 +661,30 @@ def test_prior_takes_codes_of_any_quantizer(tiny_vqvae, images):
     assert model.decode(vqlib.sample(prior, 2)).shape == (2, 8, 8, 1)
 
 
-def test_quantizer_and_its_sizes_together_are_refused():
+@pytest.mark.parametrize("given", [{"num_embeddings": 128}, {"embedding_dim": 16}, {"beta": 0.25}], ids=str)
+def test_quantizer_and_its_sizes_together_are_refused_also_where_they_are_the_defaults(given):
     with pytest.raises(ValueError, match="Give either quantizer, or num_embeddings, embedding_dim and beta"):
-        VQVAE(num_embeddings=8, quantizer=VectorQuantizer(8, 4))
+        VQVAE(**given, quantizer=VectorQuantizer(8, 4))
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "message"),
+    [
+        ("ema", "but 'ema' is no layer"),
+        (VectorQuantizer, "but <class .*> is no layer"),
+        (keras.layers.Dense(3), "lacks encode, decode, num_embeddings, embedding_dim"),
+    ],
+    ids=["name", "class", "another layer"],
+)
+def test_what_is_no_quantizer_is_refused(quantizer, message):
+    with pytest.raises(TypeError, match=rf"quantizer must be a layer with encode, decode.*{message}"):
+        VQVAE(quantizer=quantizer)
+
+
+def test_numbers_of_numpy_are_numbers():
+    model = VQVAE((8, 8, 1), np.int64(8), np.int32(4), filters=np.array([3]), strides=np.int64(2))
+    assert json.loads(json.dumps(model.get_config()))["strides"] == 2
+    assert model.code_shape == (4, 4)
 
 
 # Bad input
@@ -490,6 +791,9 @@ def test_code_grid_of_wrong_shape_is_refused(tiny_vqvae, shape):
         ({"beta": -1}, r"beta must be at least 0, but -1 was given"),
         ({"data_variance": 0.0}, r"data_variance must be above 0, but 0.0 was given"),
         ({"data_variance": float("nan")}, r"data_variance must be above 0, but nan was given"),
+        ({"data_variance": None}, r"data_variance must be above 0, but None was given. It is one number, the variance"),
+        ({"data_variance": np.ones(3)}, r"data_variance must be above 0, but array\(\[1., 1., 1.\]\) was given"),
+        ({"image_shape": 32}, r"image_shape must be \(height, width, channels\), but 32 was given"),
     ],
     ids=str,
 )

@@ -2,6 +2,7 @@
 
 import copy
 import importlib.metadata
+import inspect
 import pathlib
 import posixpath
 import re
@@ -11,6 +12,8 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from packaging.requirements import Requirement
+
+import vqlib
 
 pytestmark = pytest.mark.book
 
@@ -57,19 +60,72 @@ def test_every_internal_link_and_anchor_resolves(html, pages):
     assert checked > 100
 
 
-def test_folds_of_checks_and_solutions_say_what_is_in_them(pages):
+def test_folds_of_code_have_the_titles_of_their_cells_and_the_code_has_none(pages):
     for path in sorted((ROOT / "book").glob("0*.md")):
         folds = [
-            (fold.select_one(".collapsed").text, fold.select_one("pre").text)
-            for fold in pages[f"notebooks/{path.stem}.html"].select("article details.hide.above-input")
+            (fold.select_one(".collapsed").text, fold.select_one(".expanded").text, fold.select_one("pre").text)
+            for fold in pages[f"notebooks/{path.stem}.html"].select("article details:is(.above-input, .above-code)")
         ]
-        checks = [code for name, code in folds if name == "Check"]
+        titles = re.findall(r"^# @title (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(titles) > 15
+        seen = [
+            re.sub("^(Figure|Table|Result): ", lambda kind: f"Code of the {kind[1].lower()}: ", title)
+            for title in titles
+        ]
+        assert [closed for closed, _, _ in folds] == seen
+        assert [opened for _, opened, _ in folds] == seen
+        assert not [code for _, _, code in folds if "@title" in code]
+        checks = [code for name, _, code in folds if name.startswith("Check of exercise ")]
         assert len(checks) >= 3
         assert all("vqlib.check(" in code for code in checks), path.stem
-        titles = re.findall(r"^# @title (Solution to exercise .*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        assert [name for name, code in folds if code.startswith("# @title")] == titles
-        assert len(titles) >= len(checks)
-        assert {name for name, _ in folds} == {"Check", *titles, "Show the code"}
+
+
+def own_address():
+    """Return the address at which the book is published."""
+    owner, name = REPOSITORY["url"].removeprefix("https://github.com/").split("/")
+    return f"https://{owner}.github.io/{name}/"
+
+
+def test_no_link_leaves_the_book_for_its_own_public_address(pages):
+    """A copy on a disk must not lead to the web where it has the page itself."""
+    links = [(name, a["href"]) for name, page in pages.items() for a in page.find_all("a", href=True)]
+    assert not [f"{name}: {href}" for name, href in links if href.startswith(own_address())]
+    assert ("notebooks/07-gated-prior.html", "../book/pictures.html#two-stacks") in links
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/**/*.ipynb")), ids=lambda path: path.stem)
+def test_addresses_of_the_book_in_notebooks_lead_to_pages_and_headings_that_it_has(pages, path):
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(rf"{re.escape(own_address())}([\w/.-]*)(?:#([\w-]+))?", text)
+    assert found
+    for page, anchor in found:
+        assert page in pages
+        assert not anchor or pages[page].find(id=anchor), f"{page} has no #{anchor}"
+
+
+def test_every_public_name_is_described(pages):
+    described = {dt["id"] for dt in pages["book/api.html"].select("dt.sig[id]")}
+    assert {f"vqlib.{name}" for name in vqlib.__all__ if callable(getattr(vqlib, name))} <= described
+    for module in (vqlib.metrics, vqlib.plots, vqlib.evaluation, vqlib.checkpoints):
+        functions = [name for name, member in vars(module).items() if inspect.isfunction(member)]
+        public = {name for name in functions if vars(module)[name].__module__ == module.__name__ and name[0] != "_"}
+        assert public
+        assert {f"{module.__name__}.{name}" for name in public - set(vqlib.__all__)} <= described
+
+
+def test_public_names_lead_to_the_chapters_that_use_them(pages):
+    def chapters(name):
+        entry = pages["book/api.html"].find(id=name).find_next_sibling("dd")
+        return [link["href"] for link in entry.select("a[href*='notebooks/']")]
+
+    assert chapters("vqlib.FiniteScalarQuantizer") == ["../notebooks/06-codebooks.html"]
+    assert chapters("vqlib.evaluation.frechet_distance") == ["../notebooks/07-gated-prior.html"]
+    assert "../notebooks/01-quantization.html" in chapters("vqlib.plots.use_style")
+    used = {
+        name for text in (ROOT / "book").glob("0*.md") for name in re.findall(r"\bvqlib\.(\w+)\(", text.read_text())
+    }
+    assert len(used) > 10
+    assert not [name for name in used if not chapters(f"vqlib.{name}")]
 
 
 def test_links_to_the_repository_name_files_that_exist(pages):

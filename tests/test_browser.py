@@ -1,5 +1,7 @@
 """The book in a browser: all of it comes from its own folder, nothing fails, nothing is wider than the page."""
 
+import base64
+import contextlib
 import functools
 import gzip
 import http.server
@@ -7,6 +9,7 @@ import threading
 import types
 import urllib.parse
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsers import BOOK, FLAGS, PATIENCE, find_browser
@@ -107,16 +110,23 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def address(browser, html):
-    """The address at which the built book is served."""
-    handler = functools.partial(QuietHandler, directory=html)
+@contextlib.contextmanager
+def served(folder):
+    """Serve a folder, and give its address."""
+    handler = functools.partial(QuietHandler, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(browser, html):
+    """The address at which the built book is served."""
+    with served(html) as found:
+        yield found
 
 
 def open_page(browser, url, origin):
@@ -203,19 +213,111 @@ def barriers(page, **options):
     ]
 
 
+def visit(browser, url, origin):
+    """Open a page once, and return what it does and looks like."""
+    page, record, responses = open_page(browser, url, origin)
+    seen = {**vars(look(page)), **vars(record), "bytes": weigh(responses), "barriers": audit(page)}
+    page.close()
+    return types.SimpleNamespace(**seen)
+
+
 @pytest.fixture(scope="module")
 def visits(browser, address, html):
-    """What each page of the book does and looks like, by its path; each is opened once."""
-    found = {}
-    for path in sorted(html.rglob("*.html")):
-        name = path.relative_to(html).as_posix()
-        if name.startswith("_static/") or name == "index.html":
-            continue
-        page, record, responses = open_page(browser, address + name, address)
-        seen = {**vars(look(page)), **vars(record), "bytes": weigh(responses), "barriers": audit(page)}
-        found[name] = types.SimpleNamespace(**seen)
-        page.close()
-    return found
+    """What each page of the book does and looks like, by its path."""
+    names = [path.relative_to(html).as_posix() for path in sorted(html.rglob("*.html"))]
+    pages = [name for name in names if not name.startswith("_static/") and name != "index.html"]
+    return {name: visit(browser, address + name, address) for name in pages}
+
+
+# Pages made wrong on purpose, each with what has to find it, and words of what is found.
+FORMULA = """<div class="math" style="position: relative; width: 200px; height: 20px"><mjx-container>
+  <mjx-table style="position: absolute; left: {left}px; width: 100px">x = 1</mjx-table>
+  <mjx-labels><mjx-mtd style="position: absolute; left: {number}px">(1)</mjx-mtd></mjx-labels></mjx-container></div>"""
+WRONG = {
+    "picture from elsewhere": (
+        "foreign",
+        "<img src='http://elsewhere.invalid/x.png' alt='x'>",
+        "elsewhere.invalid/x.png",
+    ),
+    "socket to elsewhere": (
+        "foreign",
+        "<script>new WebSocket('ws://elsewhere.invalid/')</script>",
+        "ws://elsewhere.in",
+    ),
+    "style that is missing": ("failed", "<link rel='stylesheet' href='missing.css'>", "missing.css: 404"),
+    "script that fails": ("errors", "<script>throw new Error('on purpose')</script>", "on purpose"),
+    "complaint on the console": ("errors", "<script>console.error('on purpose')</script>", "on purpose"),
+    "picture that is missing": ("broken", "<img src='missing.png' alt='x'>", "missing.png"),
+    "formula that is not set": ("plain", "<span class='math'>x^2</span>", "x^2"),
+    "formula that is refused": (
+        "refused",
+        "<mjx-merror data-mjx-error='Extra close brace'></mjx-merror>",
+        "Extra close",
+    ),
+    "command that is unknown": (
+        "refused",
+        "<mjx-assistive-mml><math><mtext>\\unknown</mtext></math></mjx-assistive-mml>",
+        "\\unknown",
+    ),
+    "formula cut off at the left": ("clipped", FORMULA.format(left=-30, number=150), "x = 1"),
+    "number on its formula": ("clipped", FORMULA.format(left=0, number=80), "x = 1"),
+    "text on text": (
+        "overlaps",
+        "<p>The lower text.</p><p style='margin-top: -2.2em'>The upper text.</p>",
+        "upper text. | ",
+    ),
+    "picture without words": ("barriers", "<img src='dot.svg'>", "image-alt"),
+    "pale in the light": ("barriers", "<style>p {color: #ddd; background: #fff}</style>", "light: color-contrast"),
+    "pale in the dark": (
+        "barriers",
+        "<style>@media (prefers-color-scheme: dark) {p {color: #333; background: #111}}</style>",
+        "dark: color-contrast",
+    ),
+}
+RIGHT = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A page</title>
+<meta name="viewport" content="width=device-width"><script>
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => { document.documentElement.dataset.theme = dark.matches ? "dark" : "light"; };
+  follow();
+  dark.addEventListener("change", follow);
+</script></head><body><main><article><h1>A page</h1><p>Its text.</p>%s</article></main></body></html>"""
+DOT = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="4"/></svg>'
+
+
+@pytest.fixture(scope="module")
+def visit_page(browser, tmp_path_factory):
+    """Return a function that visits a page with something in it."""
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "dot.svg").write_text(DOT)
+    (folder / "noise.js").write_text(f"// {base64.b64encode(np.random.default_rng(0).bytes(2_200_000)).decode()}")
+    with served(folder) as origin:
+
+        def visited(part):
+            (folder / "page.html").write_text(RIGHT % part, encoding="utf-8")
+            return visit(browser, f"{origin}page.html", origin)
+
+        yield visited
+
+
+def test_nothing_is_found_on_a_page_that_is_right(visit_page):
+    seen = visit_page("<img src='dot.svg' alt='A dot.'>" + FORMULA.format(left=0, number=150))
+    assert not {kind: getattr(seen, kind) for kind, *_ in WRONG.values() if getattr(seen, kind)}
+    assert set(seen.excess.values()) == {0}
+    assert 500 < seen.bytes < 1500
+    assert (seen.images, seen.formulas, seen.numbers) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_page_made_wrong_on_purpose_is_found(visit_page, name):
+    kind, part, words = WRONG[name]
+    found = getattr(visit_page(part), kind)
+    assert [entry for entry in found if words in entry], found
+
+
+def test_page_that_is_too_wide_or_too_heavy_is_found(visit_page):
+    wide = visit_page("<div style='width: 500px; height: 1px; margin-left: -8px'></div>")
+    assert wide.excess == {(360, "light"): 140, (360, "dark"): 140, (1280, "light"): 0, (1280, "dark"): 0}
+    assert visit_page("<script src='noise.js'></script>").bytes > 2_000_000
 
 
 def collect(visits, part):
@@ -305,6 +407,8 @@ def test_chapter_opened_as_a_file_is_whole(browser, html):
 def test_every_fold_of_a_chapter_opens_by_keyboard(browser, address, chapter):
     page, record, _ = open_page(browser, f"{address}notebooks/{chapter}.html", address)
     assert page.locator("article details.choice").count() >= 9  # answers of a quiz
+    assert page.locator("article details.hide > summary").count() >= 15
+    assert page.locator("article details.hide > summary[aria-label]").count() == 0  # what one hears is what one sees
     for fold in page.locator("article details").all():
         inside = fold.locator(":scope > :not(summary)").first
         assert not fold.evaluate("fold => fold.open")

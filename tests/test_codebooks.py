@@ -125,11 +125,11 @@ def test_initialize_gives_an_entry_that_no_vector_is_left_for_an_average_to_move
 def test_loss_is_the_commitment_loss_alone_and_the_codebook_gets_no_gradient():
     z, codebook = vectors_and_codebook()
     quantizer = moving_average_from(codebook, np.ones(16, "float32"), beta=0.4)
-    quantizer(z)
+    quantized = quantizer(z, return_quantized=True)
     mean = np.mean((z - codebook[np.asarray(quantizer.encode(z))]) ** 2)
     np.testing.assert_allclose(quantizer.losses, [0.4 * mean], rtol=1e-5)
-    np.testing.assert_allclose(quantizer.codebook_loss.result(), mean, rtol=1e-5)
-    np.testing.assert_allclose(quantizer.commitment_loss.result(), 0.4 * mean, rtol=1e-5)
+    np.testing.assert_allclose(quantized.codebook_loss, mean, rtol=1e-5)
+    np.testing.assert_allclose(quantized.commitment_loss, 0.4 * mean, rtol=1e-5)
     assert quantizer.trainable_variables == []
 
 
@@ -283,13 +283,15 @@ def test_rounding_passes_the_gradient_of_the_tanh():
     np.testing.assert_allclose(found, weights * (1 - np.tanh(z) ** 2), rtol=1e-4, atol=1e-6)  # 2 / (5 // 2) of it is 1
 
 
-def test_scalar_quantizer_adds_no_loss_has_no_weights_and_measures_its_codes(rng):
+def test_scalar_quantizer_adds_no_loss_and_has_no_weights(rng):
     quantizer = FiniteScalarQuantizer((4, 4))
     z = rng.normal(size=(100, 2)).astype("float32")
-    quantizer(z)
+    quantized = quantizer(z, return_quantized=True)
     assert quantizer.losses == []
     assert quantizer.weights == []
-    assert quantizer.codes_used.result() == len(np.unique(quantizer.encode(z)))
+    np.testing.assert_array_equal(quantized.codes, quantizer.encode(z))
+    assert quantized.codebook_loss is None
+    assert quantized.commitment_loss is None
 
 
 # All of them, in a model
@@ -395,9 +397,16 @@ def test_levels_below_two_are_refused(levels):
         FiniteScalarQuantizer(levels)
 
 
-def test_no_levels_are_refused():
-    with pytest.raises(ValueError, match=r"levels must hold at least one"):
-        FiniteScalarQuantizer(())
+@pytest.mark.parametrize("levels", [(), 8], ids=str)
+def test_no_levels_are_refused(levels):
+    with pytest.raises(ValueError, match=r"levels must hold at least one number, for example \(8, 4, 4\), but"):
+        FiniteScalarQuantizer(levels)
+
+
+def test_levels_may_be_an_array():
+    quantizer = FiniteScalarQuantizer(np.array([8, 4]))
+    assert quantizer.get_config()["levels"] == (8, 4)
+    assert quantizer.num_embeddings == 32
 
 
 def test_a_quantizer_without_a_codebook_cannot_be_initialized(tiny_vqvae, images):

@@ -1,12 +1,14 @@
 """Assignments: students get no solution and no hidden test; the tests refuse wrong answers and pass right ones."""
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import io
 import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import types
 
@@ -18,6 +20,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 
 import vqlib.coursework
+from vqlib.coursework import _otter
 
 pytestmark = pytest.mark.coursework
 
@@ -48,7 +51,7 @@ def built(tmp_path_factory):
     def build(source):
         if source not in folders:
             folders[source] = tmp_path_factory.mktemp("coursework") / source.stem
-            coursework.make(run.generate(source), source.stem, folders[source])
+            coursework.make(coursework.generate(source), source.stem, folders[source])
         return folders[source]
 
     return build
@@ -80,12 +83,9 @@ def run_cells(sources, names, blanks=False):
 
 def examine(path, names):
     """Run the tests of a question; return its score, what is possible, and what the failed ones say."""
-    from otter.nbmeta_config import NBMetadataConfig
-    from otter.test_files import create_test_file
-
-    test = create_test_file(str(path), NBMetadataConfig())
-    test.run(names)
-    return test.score, test.possible, vqlib.coursework.assignment.describe(test)
+    question = _otter.Question(path)
+    question.run(names)
+    return question.score, question.possible, vqlib.coursework.assignment.describe(question)
 
 
 def variants(source):
@@ -102,7 +102,7 @@ def variants(source):
 
 @every_assignment
 def test_pair_agrees_and_was_run_from_top_to_bottom(source):
-    wanted = run.generate(source).cells
+    wanted = coursework.generate(source).cells
     found = nbformat.read(ROOT / "notebooks" / "coursework" / f"{source.stem}.ipynb", as_version=4).cells
     for want, have in zip(wanted, found, strict=True):
         assert (want.cell_type, want.source, want.metadata) == (have.cell_type, have.source, have.metadata), (
@@ -139,7 +139,7 @@ def test_nothing_is_left_of_an_assignment_that_is_gone():
 def secrets(source):
     """Return the lines of a source that stand only in solutions, rubrics and hidden tests, and say something."""
     hidden, shown, in_solution, inside = set(), set(), False, False
-    for cell in run.generate(source).cells:
+    for cell in coursework.generate(source).cells:
         if cell.cell_type == "raw":
             in_solution = {"# BEGIN SOLUTION": True, "# END SOLUTION": False}.get(cell.source.strip(), in_solution)
             continue
@@ -193,8 +193,135 @@ def test_link_opens_the_student_notebook_in_colab(source):
     assert f"(https://colab.research.google.com/github/{place}/blob/{branch}/{path})" in cells[1].source
 
 
+QUESTION = """from otter.test_files import test_case
+OK_FORMAT = False
+name = "q7"
+points = None
+{more}
+
+@test_case(points=2, hidden=False)
+def test_first(answer):
+    assert answer == 1, "Look once more."
+
+@test_case(points=1, hidden=True)
+def test_second(env):
+    assert env["answer"], "   "
+    raise KeyError("other")
+
+@test_case(points=0.5, hidden=True)
+def test_third(env, nothing):
+    env["stop"]()
+    assert nothing is None
+"""
+
+
+@pytest.fixture
+def question(tmp_path):
+    """Return a function that makes a question of three tests, of whose file more lines may be given."""
+
+    def make(more=""):
+        path = tmp_path / "q7.py"
+        path.write_text(QUESTION.format(more=more))
+        return _otter.Question(path)
+
+    return make
+
+
+def test_otter_reads_and_calls_tests_as_we_need_it(question):
+    made = question()
+    assert (made.name, made.possible, made.cases) == ("q7", 3.5, [])
+    made.run({"answer": 1, "stop": list})
+    second = _otter.Case(False, True, "KeyError: 'other'")
+    assert made.cases == [_otter.Case(True, False), second, _otter.Case(True, True)]
+    assert made.score == 2.5
+    made.run({"answer": 2, "stop": list})
+    assert made.cases[0] == _otter.Case(False, False, "Look once more.")
+    assert made.score == 0.5
+
+
+def test_tests_that_were_interrupted_count_as_failed(question):
+    class Stop(BaseException):
+        """Not an Exception."""
+
+    def stop():
+        raise Stop
+
+    made = question()
+    with pytest.raises(Stop):
+        made.run({"answer": 1, "stop": stop})
+    assert len(made.cases) == 2
+    made.fail_rest("too slow")
+    assert made.cases[2] == _otter.Case(False, True, "too slow")
+    assert made.score == 2
+
+
+def test_a_question_may_give_all_of_its_points_or_none(question):
+    made = question("all_or_nothing = True")
+    made.run({"answer": 1, "stop": list})
+    assert made.score == 0
+
+
+def test_otter_finds_the_cells_that_a_person_grades():
+    sources = ["before", "<!-- BEGIN QUESTION -->\n# Question 6", "an answer", "<!-- END QUESTION -->", "after"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(source) for source in sources])
+    found = [cell.source for cell in _otter.manual_cells(notebook).cells]
+    assert any("Question 6" in source for source in found)
+    assert "an answer" in found
+    assert not {"before", "after"} & set(found)
+    assert len(notebook.cells) == 5
+
+
+def installs(monkeypatch, absent):
+    """Return what the first cell of an assignment hands to pip where these modules are absent."""
+    asked, real = [], importlib.util.find_spec
+    there = importlib.util.find_spec("json")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else there)
+    python = TransformerManager().transform_cell(coursework.SETUP.format(address="ADDRESS"))
+    shell = types.SimpleNamespace(run_line_magic=lambda magic, line: asked.append((magic, line)))
+    exec(python, {"get_ipython": lambda: shell})
+    monkeypatch.setattr(importlib.util, "find_spec", real)
+    return asked
+
+
+def test_first_cell_installs_what_is_missing_and_replaces_nothing(monkeypatch):
+    small = 'install --quiet --no-deps "vqlib @ {address}" "otter-grader>=7,<8" fica python-frontmatter ipylab'
+    assert installs(monkeypatch, []) == []
+    assert installs(monkeypatch, ["vqlib", "otter", "fica", "frontmatter", "ipylab"]) == [("pip", small)]
+    assert installs(monkeypatch, ["ipylab"]) == [("pip", small)]
+    everything = 'install --quiet "vqlib[coursework] @ {address}"'
+    assert installs(monkeypatch, ["wrapt", "otter"]) == [("pip", everything)]
+
+
+def check_without(modules):
+    """Return a process that has checked a question where these modules cannot be imported."""
+    script = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({sorted(modules)!r}))\n"
+        "import vqlib.coursework\n"
+        "vqlib.coursework.Assignment('01-quantization', 'ada').check('q1')\n"
+    )
+    return subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True)
+
+
+def test_a_check_needs_of_otters_requirements_only_what_colab_has_and_three_small_ones():
+    """The first cell installs these without what they require; other requirements of otter are not importable here."""
+    modules = {"python-frontmatter": "frontmatter", "pyyaml": "yaml"}
+    lines = [line for line in importlib.metadata.requires("otter-grader") if "extra ==" not in line]
+    names = [re.match(r"[\w.-]+", line)[0].lower() for line in lines]
+    required = {modules.get(name, name.replace("-", "_")) for name in names} | {"playwright"}  # of nbconvert[webpdf]
+    large, small = (set(words.split()) for words in re.findall(r'= "([\w ]+)"', coursework.SETUP))
+    absent = required - large - small - {"ipython", "nbformat", "requests"}  # which IPython and TensorFlow bring
+    assert absent >= {"playwright", "python_on_whales"}
+    ended = check_without(absent)
+    assert "q1: 0 of 2 checks pass." in ended.stdout, ended.stderr
+    assert "ModuleNotFoundError: import of fica halted" in check_without({"fica"}).stderr
+
+
 def test_setup_is_the_same_everywhere():
-    cells = [next(cell for cell in run.generate(source).cells if cell.cell_type == "code").source for source in SOURCES]
+    cells = [
+        next(cell for cell in coursework.generate(source).cells if cell.cell_type == "code").source
+        for source in SOURCES
+    ]
     assert len(set(cells)) == 1
 
 
@@ -276,29 +403,51 @@ def test_student_notebook_runs_as_on_colab(site, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"assignment.ipynb", "01-quantization_ada.ipynb"}
 
 
-def test_on_colab_the_notebook_comes_from_the_browser(tmp_path, monkeypatch):
-    """Colab keeps no file of a notebook; this stands in for its module, which exists only there."""
+@pytest.fixture
+def on_colab(tmp_path, monkeypatch):
+    """Return a function that lets Colab's page answer so; it returns what was asked, and what was downloaded.
+
+    It stands in for Colab's module, which exists only there.
+    """
     monkeypatch.chdir(tmp_path)
-    downloads = []
+
+    def stand_in(answer):
+        asked, downloads = [], []
+        colab = types.ModuleType("google.colab")
+        colab._message = types.SimpleNamespace(blocking_request=lambda name, timeout_sec: asked.append(name) or answer)
+        colab.files = types.SimpleNamespace(download=downloads.append)
+        monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+        monkeypatch.setitem(sys.modules, "google.colab", colab)
+        return asked, downloads
+
+    return stand_in
+
+
+def test_on_colab_the_notebook_comes_from_the_browser(tmp_path, on_colab, capsys):
+    """Colab keeps no file of a notebook."""
     noted = {"executionInfo": {"user": {"displayName": "Ada Lovelace"}, "timestamp": 1}}
     cells = [{"cell_type": "markdown", "source": "hello", "metadata": noted}]
     notebook = {"cells": cells, "metadata": {"colab": {"provenance": ["a place"]}, "kernelspec": {"name": "python3"}}}
-    asked = []
-    messages = types.SimpleNamespace(
-        blocking_request=lambda name, timeout_sec: asked.append(name) or {"ipynb": notebook}
-    )
-    colab = types.ModuleType("google.colab")
-    colab._message, colab.files = messages, types.SimpleNamespace(download=downloads.append)
-    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
-    monkeypatch.setitem(sys.modules, "google.colab", colab)
-    name = vqlib.coursework.Assignment("01-quantization", "A/b c").submit()
-    assert downloads == [name]
+    asked, downloads = on_colab({"ipynb": notebook})
+    shown = vqlib.coursework.Assignment("01-quantization", "A/b c").submit()
+    assert shown is None  # it is the last line of its cell, and what it gives would be printed once more
+    (name,) = downloads
     assert re.fullmatch(r"01-quantization_a-b-c-[0-9a-f]{6}\.ipynb", name)
+    assert capsys.readouterr().out == f"Hand in the file {name}.\n"
     assert asked == ["get_ipynb"]
     assert json.loads((tmp_path / name).read_text()) == {
         "cells": [{"cell_type": "markdown", "source": "hello", "metadata": {}}],
         "metadata": {"kernelspec": {"name": "python3"}},
     }
+
+
+def test_a_page_of_colab_that_does_not_answer_is_told_with_a_way_out(tmp_path, on_colab):
+    """Its tab may sleep, or the notebook be shown by another program."""
+    _, downloads = on_colab(None)
+    with pytest.raises(TimeoutError, match=r"01-quantization.*Download it from the File menu instead"):
+        vqlib.coursework.Assignment("01-quantization", "ada").submit()
+    assert not downloads
+    assert not list(tmp_path.iterdir())
 
 
 def test_submit_takes_the_notebook_that_was_saved_last(tmp_path, monkeypatch):
@@ -331,6 +480,11 @@ def test_submit_without_a_notebook_says_what_to_do(tmp_path, monkeypatch):
 def test_assignment_asks_for_a_student_id(student):
     with pytest.raises(ValueError, match="student id first"):
         vqlib.coursework.Assignment("01-quantization", student)
+
+
+def test_a_check_that_is_not_there_is_told_with_those_that_are():
+    with pytest.raises(ValueError, match=r"no check for 'q9' in 01-quantization. There are: q1, q2, q3, q4, q5."):
+        vqlib.coursework.Assignment("01-quantization", "ada").check("q9")
 
 
 def test_assignment_names_those_that_there_are():

@@ -148,3 +148,12 @@ def test_streaming_metrics_survive_their_config(metric):
     assert (type(twin), twin.num_embeddings, twin.name) == (metric, 7, "mine")
     with pytest.raises(ValueError, match="num_embeddings must be an integer of at least 1, but 0 was given"):
         metric(0)
+
+
+def test_bits_of_an_image_are_streamed_and_survive_their_config():
+    metric = metrics.BitsPerImage((2, 3))
+    twin = metrics.BitsPerImage.from_config(metric.get_config())
+    for each in (metric, twin):
+        each.update_state(np.log(2) * np.array([1.0, 2.0]))
+        each.update_state(np.log(2) * np.array([3.0, 6.0]))
+        np.testing.assert_allclose(each.result(), 6 * 3, rtol=1e-6)

@@ -368,6 +368,16 @@ def test_one_step_is_gradient_descent_on_the_cross_entropy(tiny_prior, rng):
         np.testing.assert_allclose(old - new, gradient, atol=1e-5, rtol=1e-3)
 
 
+def test_numpy_integers_do_as_arguments(rng):
+    codes = rng.integers(K, size=(2, 3, 4))
+    sizes = {"filters": np.int64(4), "num_residual_blocks": np.uint8(1), "num_pixelcnn_layers": np.int32(0)}
+    prior = PixelCNN(np.array(codes.shape[1:]), codes.max() + 1, **sizes)
+    assert prior(codes).shape == (2, 3, 4, codes.max() + 1)
+    keys = ("code_shape", "num_embeddings", *sizes)
+    assert [type(prior.get_config()[key]) for key in keys] == [tuple, *[int] * 4]
+    assert PixelCNN.from_config(prior.get_config()).get_config() == prior.get_config()
+
+
 def test_other_grids_and_depths(rng):
     prior = PixelCNN((4, 6), 9, filters=4, num_residual_blocks=1, num_pixelcnn_layers=3)
     assert prior(rng.integers(9, size=(2, 4, 6))).shape == (2, 4, 6, 9)
@@ -380,6 +390,27 @@ def test_saved_prior_gives_the_same_logits(wild_prior, rng, tmp_path):
     twin = keras.saving.load_model(tmp_path / "prior.keras")
     assert twin.get_config() == {**wild_prior.get_config(), "name": twin.name}
     np.testing.assert_array_equal(twin(codes), wild_prior(codes))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="run_eagerly is TensorFlow's")
+def test_training_of_a_prior_goes_on_after_loading(tiny_prior, rng, tmp_path):
+    codes = rng.integers(3, size=(8, 2, 2)).astype("int32")
+    prior = tiny_prior()
+    prior.compile(keras.optimizers.Adam(0.02), run_eagerly=True)
+    prior.fit(codes, batch_size=4, verbose=0)
+    prior.save(tmp_path / "prior.keras")
+    twin = keras.saving.load_model(tmp_path / "prior.keras")
+    for model in (prior, twin):  # with the same optimizer, its moments and its step
+        model.fit(codes, batch_size=4, shuffle=False, verbose=0)
+    assert int(twin.optimizer.iterations) == 4
+    for found, expected in zip(twin.get_weights(), prior.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_prior_that_was_not_compiled_is_not_after_loading(tiny_prior, tmp_path):
+    tiny_prior().save(tmp_path / "prior.keras")
+    assert not keras.saving.load_model(tmp_path / "prior.keras").compiled
+    assert isinstance(keras.saving.load_model(tmp_path / "prior.keras"), PixelCNN)
 
 
 def test_mixed_precision_keeps_logits_float32(mixed_bfloat16, tiny_prior, rng):
@@ -446,9 +477,13 @@ def test_code_grid_of_wrong_shape_is_refused(use, shape):
     ("arguments", "message"),
     [
         ({"code_shape": (7,)}, r"code_shape must be \(height, width\), but \(7,\) was given"),
-        ({"code_shape": (7, 0)}, r"code_shape must be an integer of at least 1, but 0 was given"),
+        ({"code_shape": 7}, r"code_shape must be \(height, width\), but 7 was given"),
+        ({"code_shape": (7, 0)}, r"Each entry of code_shape must be an integer of at least 1, but 0 was given"),
         ({"num_embeddings": 0}, r"num_embeddings must be an integer of at least 1, but 0 was given"),
         ({"filters": -2}, r"filters must be an integer of at least 1, but -2 was given"),
+        ({"filters": 1}, r"filters must be at least 2, because half of them are used within a block; 1 was given"),
+        ({"num_residual_blocks": -1}, r"num_residual_blocks must be an integer of at least 0, but -1 was given"),
+        ({"num_pixelcnn_layers": 1.5}, r"num_pixelcnn_layers must be an integer of at least 0, but 1.5 was given"),
         ({"condition_shape": (), "num_conditions": 10}, r"PixelCNN takes no condition: .* or take GatedPixelCNN"),
     ],
     ids=str,

@@ -100,6 +100,26 @@ def test_every_leading_shape(leading, rng):
     np.testing.assert_allclose(z_q, codebook[expected], atol=1e-5)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("convert", [np.asarray, ops.convert_to_tensor])
+def test_vectors_that_are_not_finite_have_no_codes(value, convert):
+    z, codebook = vectors_and_codebook()
+    z[7, 2] = value
+    with pytest.raises(ValueError, match=r"z contains NaN or infinity, which no codebook entry is near to"):
+        quantizer_with(codebook).encode(convert(z))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the graph is TensorFlow's")
+def test_search_needs_no_operation_on_bits_which_exporters_do_not_know():
+    import tensorflow as tf
+
+    quantizer = VectorQuantizer(8, 4)
+    graph = tf.function(quantizer.encode).get_concrete_function(tf.TensorSpec((None, 4))).graph
+    kinds = {operation.type for operation in graph.get_operations()}
+    assert "ArgMin" in kinds
+    assert not kinds & {"Bitcast", "BitwiseAnd"}
+
+
 def test_no_vectors_have_no_codes():
     assert VectorQuantizer(8, 4).encode(np.zeros((0, 7, 4), "float32")).shape == (0, 7)
 
@@ -279,23 +299,26 @@ def test_losses_are_those_of_the_paper():
     mean = np.mean((z - codebook[np.asarray(quantizer.encode(z))]) ** 2)
     assert len(quantizer.losses) == 1
     np.testing.assert_allclose(quantizer.losses[0], 1.4 * mean, rtol=1e-5)
-    np.testing.assert_allclose(quantizer.codebook_loss.result(), mean, rtol=1e-5)
-    np.testing.assert_allclose(quantizer.commitment_loss.result(), 0.4 * mean, rtol=1e-5)
 
 
-def test_quantizer_metrics_run_over_all_vectors_seen():
-    z, codebook = vectors_and_codebook(n=50, k=16)
-    z[48:] = 9  # a last smaller batch unlike the others
+def test_who_asks_for_all_gets_codes_and_losses_beside_the_output():
+    z, codebook = vectors_and_codebook()
     quantizer = quantizer_with(codebook, beta=0.4)
-    for start in range(0, 50, 16):
-        quantizer(z[start : start + 16])
-    codes = np.asarray(quantizer.encode(z))
+    quantized = quantizer(z.reshape(5, 10, 6), return_quantized=True)
+    codes = np.argmin(distances(z, codebook), axis=1)
     mean = np.mean((z - codebook[codes]) ** 2)
-    np.testing.assert_allclose(quantizer.codebook_loss.result(), mean, rtol=1e-5)
-    np.testing.assert_allclose(quantizer.commitment_loss.result(), 0.4 * mean, rtol=1e-5)
-    p = np.bincount(codes, minlength=16) / 50
-    np.testing.assert_allclose(quantizer.perplexity.result(), np.exp(-np.sum(p[p > 0] * np.log(p[p > 0]))), rtol=1e-5)
-    assert quantizer.codes_used.result() == len(np.unique(codes))
+    np.testing.assert_array_equal(quantized.codes, codes.reshape(5, 10))
+    np.testing.assert_array_equal(quantized.z_q, quantizer(z.reshape(5, 10, 6)))
+    np.testing.assert_allclose(quantized.codebook_loss, mean, rtol=1e-5)
+    np.testing.assert_allclose(quantized.commitment_loss, 0.4 * mean, rtol=1e-5)
+
+
+def test_in_a_model_of_ones_own_a_quantizer_reports_no_metric():
+    z, codebook = vectors_and_codebook()
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, quantizer_with(codebook)(inputs))
+    model.compile("sgd", "mse")
+    assert set(model.fit(z, z, verbose=0).history) == {"loss"}
 
 
 # The rest
@@ -309,6 +332,17 @@ def test_initialize_puts_the_codebook_on_the_clusters(rng):
     assert np.sqrt(distances(np.asarray(quantizer.codebook), centres).min(axis=0)).max() < 0.1
     assert quantizer.codebook.dtype == "float32"
     np.testing.assert_allclose(quantizer.decode(quantizer.encode(z)), z, atol=0.1)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "data"])
+def test_of_many_vectors_initialize_takes_a_sample(method, rng, monkeypatch):
+    monkeypatch.setattr(quantizers, "VECTORS_TO_START_FROM", 100)
+    z = rng.normal(size=(30, 10, 3)).astype("float32")
+    sample = np.random.default_rng(4).choice(z.reshape(-1, 3), 100, replace=False)
+    of_all, of_sample = VectorQuantizer(8, 3), VectorQuantizer(8, 3)
+    of_all.initialize(z, method, seed=4)
+    of_sample.initialize(sample, method, seed=4)
+    np.testing.assert_array_equal(of_all.codebook, of_sample.codebook)
 
 
 def test_initialize_is_seeded(rng):

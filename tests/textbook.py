@@ -65,6 +65,12 @@ class OneHot(layers.Layer):
         return (*shape, self.num_embeddings)
 
 
+def gumbel_noise(generator, shape):
+    """Return standard Gumbel noise, float64, from the float32 exponential noise of a generator."""
+    exponential = generator.standard_exponential(shape, dtype="float32").astype("float64")
+    return -np.log(np.where(exponential == 0, 2.0**-24, exponential))  # a 0 stands for anything below about that
+
+
 def sample(network, noise, temperature=1.0, codes=None, keep=None):
     """Draw grids of codes: `predict` on the whole grid for every position, of which one is kept.
 

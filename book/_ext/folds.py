@@ -1,23 +1,21 @@
-"""Folds of cells say what is in them: the check or the solution of an exercise, or code."""
+"""The fold over a cell's code bears the title that the code begins with, which Colab shows, too."""
 
 import re
 
 from docutils import nodes
+from sphinx.errors import ExtensionError
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
+TITLE = re.compile(r"# @title (.+)\n")
 
-def names(code):
-    """Return what stands on the fold over a cell's code while it is closed, and while it is open."""
-    title = re.match(r"# @title (.+)", code)  # Colab shows it, too
-    if title:
-        return title[1], title[1]
-    if re.search(r"^\w+ = vqlib\.check\(", code, re.MULTILINE):
-        return "Check", "Check"
-    return "Show the code", "Hide the code"
+
+def name(title):
+    """Return what stands on the fold: on these pages figures, tables and results are seen, and only code is folded."""
+    return re.sub(r"^(Figure|Table|Result): ", lambda kind: f"Code of the {kind[1].lower()}: ", title)
 
 
 class NameFolds(SphinxPostTransform):
-    """Put our words on folds, before Myst-NB makes them of the cells."""
+    """Move titles from the code to the folds, before Myst-NB makes them of the cells."""
 
     default_priority = 198
 
@@ -25,7 +23,13 @@ class NameFolds(SphinxPostTransform):
         """Name the folds of a page."""
         for cell in self.document.findall(nodes.container):
             if cell.get("nb_element") == "cell_code" and cell.get("hide_mode") in ("input", "all"):
-                cell["prompt_show"], cell["prompt_hide"] = names(cell.children[0].astext())
+                code = next(cell.children[0].findall(nodes.literal_block))
+                title = TITLE.match(code.astext())
+                if title is None:
+                    raise ExtensionError(f"{self.env.docname}: a hidden cell has no title: {code.astext()[:60]}")
+                cell["prompt_show"] = cell["prompt_hide"] = name(title[1])
+                code.rawsource = code.astext()[title.end() :]
+                code[:] = [nodes.Text(code.rawsource)]
 
 
 def setup(app):

@@ -7,3 +7,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const drawer = document.getElementById("pst-secondary-sidebar-modal");
   drawer?.addEventListener("click", (event) => event.target.closest("a[href^='#']") && drawer.close());
 });
+// Myst-NB gives all folds over code one label, for those who hear the page: let them hear what is in each, as others see it.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("details.hide > summary").forEach((summary) => summary.removeAttribute("aria-label"));
+});

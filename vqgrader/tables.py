@@ -3,6 +3,9 @@
 import csv
 import io
 import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+
+from vqlib._files import write_atomically
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet would compute
 
@@ -11,18 +14,15 @@ class GradingError(Exception):
     """The grader, not a student, has to mend something."""
 
 
-def write(path, text):
+def write(path: pathlib.Path, text: str) -> None:
     """Write a file whole or not at all, and not at all if it says that already."""
     data = text.encode()
     if path.exists() and path.read_bytes() == data:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    write_atomically(path, data)
 
 
-def write_table(path, columns, rows):
+def write_table(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Write a CSV file; one more ' stands in front of text that a spreadsheet would take for a formula without it."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -32,10 +32,10 @@ def write_table(path, columns, rows):
     write(path, stream.getvalue())
 
 
-def read_table(path, *columns):
+def read_table(path: pathlib.Path, *columns: str) -> list[dict[str, str]]:
     """Return these columns of a CSV file, a dict of texts for each row; spreadsheets leave rows without text behind."""
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise GradingError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -49,10 +49,11 @@ def read_table(path, *columns):
     return [row for row in rows if any(row.values())]
 
 
-def _is_formula(value):
-    """Whether a value begins as a formula does, behind any number of '."""
+def _is_formula(value: object) -> bool:
+    """Return whether a value begins as a formula does, behind any number of '."""
     return str(value).lstrip("'").startswith(FORMULA)
 
 
-def _plain(value):
+def _plain(value: str) -> str:
+    """Return what stands in a cell without the ' that kept it from being a formula."""
     return value[1:] if value.startswith("'") and _is_formula(value) else value

@@ -1,11 +1,15 @@
 """Checks for the exercises: they say what is wrong without giving the answer away."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from vqlib._compare import agrees, as_numbers, is_whole
 
-def check(attempt, *cases, tolerance=1e-5):
+
+def check(attempt: Callable[..., Any], *cases: tuple[Any, ...], tolerance: float = 1e-5) -> bool:
     """Try a function on cases, print what came out, and return whether all of it was right.
 
     Parameters
@@ -13,8 +17,9 @@ def check(attempt, *cases, tolerance=1e-5):
     attempt : callable
         The reader's function. A blank, one that returns None or ``...``, is told apart from a wrong answer.
     cases : tuples ``(arguments, expected)`` or ``(arguments, expected, hint)``
-        `arguments` is a tuple. Numbers and arrays are compared within `tolerance`, relative and absolute; integers
-        and shapes exactly. The hint is shown when this case fails, but not when only the type of the numbers is wrong.
+        `arguments` is a tuple. Floats are compared within `tolerance`, relative to the largest number that is
+        expected; integers and shapes exactly. The hint is shown when this case fails, but not when only the type of the
+        numbers is wrong.
     tolerance : float
 
     Returns
@@ -39,19 +44,16 @@ def check(attempt, *cases, tolerance=1e-5):
     return True
 
 
-def _difference(answer, expected, tolerance):
+def _difference(answer: Any, expected: Any, tolerance: float) -> str:
     """Return in words how an answer differs from what is expected in shape or values, or an empty string."""
     expected = np.asarray(expected)
     try:
-        answer = np.asarray(answer)
-    except ValueError:
-        return "The answer is a list of unequal parts, not an array."
-    if answer.dtype.kind not in "biuf":
-        return f"The answer is {answer.dtype}, but {expected.dtype} is expected."
+        answer = as_numbers(answer)
+    except TypeError as error:
+        return f"The answer is {error}, but {expected.dtype} is expected."
     if answer.shape != expected.shape:
         return f"The shape is {answer.shape}, but {expected.shape} is expected."
-    exact = expected.dtype.kind in "iub"
-    right = answer == expected if exact else np.isclose(answer, expected, rtol=tolerance, atol=tolerance)
+    right = agrees(answer, expected, tolerance)
     if not np.all(right):
         if answer.ndim == 0:
             return f"The answer is {answer}, which is not right."
@@ -59,9 +61,9 @@ def _difference(answer, expected, tolerance):
     return ""
 
 
-def _difference_of_type(answer, expected):
+def _difference_of_type(answer: Any, expected: Any) -> str:
     """Return in words that right values are floats in place of integers, or an empty string."""
     answer, expected = np.asarray(answer), np.asarray(expected)
-    if expected.dtype.kind in "iub" and answer.size and answer.dtype.kind not in "iub":
+    if is_whole(expected) and answer.size and not is_whole(answer):
         return f"The values are right, but of type {answer.dtype}; {expected.dtype} is expected."
     return ""

@@ -9,10 +9,11 @@ import os
 import pathlib
 import re
 import zipfile
+from collections.abc import Iterable, Sequence
 
 import nbformat
 
-from vqlib.coursework import wire
+from vqgrader import wire
 from vqlib.coursework.assignment import identity
 
 LARGEST = 2**24  # bytes of a notebook with its outputs
@@ -34,24 +35,29 @@ class File:
 
     name: str
     time: datetime.datetime
-    cells: list | None = None
+    cells: list[nbformat.NotebookNode] | None = None
     student: str = ""
     notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
-    def sha256(self):
+    def sha256(self) -> str:
         """A hash of the cells: a notebook that was only run again has the same."""
-        texts = [[cell.cell_type, cell.source] for cell in self.cells]
+        texts = [[cell.cell_type, cell.source] for cell in self.cells or ()]
         return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
-def scan(folder, assignment, roster=(), deadline=None):
+def scan(
+    folder: pathlib.Path,
+    assignment: str,
+    roster: Sequence[str] = (),
+    deadline: datetime.datetime | None = None,
+) -> list[File]:
     """Return all files of a folder and its subfolders as :class:`File`, each with its student.
 
     The student is the one id of the roster that stands in the file's path; else the one in the notebook; else the
     file's name without its ending.
     """
-    folder, files = pathlib.Path(folder), []
+    files = []
     for path in sorted(folder.rglob("*")):
         if path.is_dir() and not path.is_symlink():
             continue
@@ -60,7 +66,7 @@ def scan(folder, assignment, roster=(), deadline=None):
         try:
             file.cells = _read(path, file.name)
         except Exception as error:  # nobody has checked what the file is; it is reported, and no other one suffers
-            file.notes.append(f"not a notebook that can be read: {wire.line(type(error).__name__, error)}")
+            file.notes.append(f"not a notebook that can be read: {wire.one_line(type(error).__name__, error)}")
         _recognise(file, assignment, roster)
         if deadline and time > deadline:
             file.notes.append(f"late: {time}")
@@ -68,12 +74,12 @@ def scan(folder, assignment, roster=(), deadline=None):
     return files
 
 
-def newest(files):
+def newest(files: Iterable[File]) -> dict[str, File]:
     """Return, by student, the file that counts; the others are noted with it and with themselves.
 
     A student whose only notebook cannot be read has that one.
     """
-    groups = collections.defaultdict(list)
+    groups: dict[str, list[File]] = collections.defaultdict(list)
     for file in files:
         if file.cells is not None or (file.name.endswith((".ipynb", ".zip")) and not _hidden(file.name)):
             groups[file.student].append(file)
@@ -91,17 +97,17 @@ def newest(files):
     return counting
 
 
-def _printable(text):
+def _printable(text: str) -> str:
     """Return a text without what a terminal would obey: names of files may hold that, and line breaks."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def _hidden(name):
-    """Whether a path is what programs leave behind: copies of Jupyter's, notes of macOS."""
+def _hidden(name: str) -> bool:
+    """Return whether a path is what programs leave behind: copies of Jupyter's, notes of macOS."""
     return any(part.startswith(".") or part == "__MACOSX" for part in pathlib.PurePosixPath(name).parts)
 
 
-def _read(path, name):
+def _read(path: pathlib.Path, name: str) -> list[nbformat.NotebookNode]:
     """Return the cells of a notebook, which may be the one notebook of a zip file."""
     if path.is_symlink() or not path.is_file():
         raise ValueError("a link, or no file")
@@ -118,7 +124,7 @@ def _read(path, name):
         return _cells(file.read(LARGEST + 1))
 
 
-def _cells(data):
+def _cells(data: bytes) -> list[nbformat.NotebookNode]:
     """Return the cells of a notebook that comes as bytes."""
     if len(data) > LARGEST:
         raise ValueError(f"larger than {LARGEST >> 20} MB")
@@ -128,13 +134,13 @@ def _cells(data):
     make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
     return [
         make.get(cell["cell_type"], nbformat.v4.new_raw_cell)(
-            wire.words("".join(cell["source"]), LARGEST), id=f"cell-{number}"
+            wire.truncate("".join(cell["source"]), LARGEST), id=f"cell-{number}"
         )
         for number, cell in enumerate(found)
     ]
 
 
-def _recognise(file, assignment, roster):
+def _recognise(file: File, assignment: str, roster: Sequence[str]) -> None:
     """Say whose file it is, and note what does not fit."""
     code = [cell.source for cell in file.cells or () if cell.cell_type == "code"]
     claimed, words = _claimed(code), _words(file.name)
@@ -154,19 +160,20 @@ def _recognise(file, assignment, roster):
         file.notes.append("not on the roster")
     names = {match for source in code for match in re.findall(r'\bAssignment\(\s*["\']([^"\']+)["\']', source)}
     if names and assignment not in names:
-        file.notes.append(wire.words(f"this is the assignment {', '.join(sorted(names))}", 200))
+        file.notes.append(wire.truncate(f"this is the assignment {', '.join(sorted(names))}", 200))
 
 
-def _words(text):
+def _words(text: str) -> list[str]:
+    """Return the words of a text, as ids are compared."""
     return re.findall(r"[^\W_]+", identity(text))
 
 
-def _within(part, words):
-    """Whether some words follow each other in others."""
+def _within(part: list[str], words: list[str]) -> bool:
+    """Return whether some words follow each other in others."""
     return bool(part) and any(words[start : start + len(part)] == part for start in range(len(words)))
 
 
-def _claimed(code):
+def _claimed(code: Sequence[str]) -> str:
     """Return the student id that a notebook sets to a plain string, without running it."""
     for source in reversed(code):
         match = re.search(

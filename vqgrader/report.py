@@ -2,11 +2,16 @@
 
 import copy
 import html
+from collections.abc import Iterable, Mapping, Sequence
 
 import nbformat
 
-TEXT = ("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "div", "span", "pre", "del")
-TEXT += ("table", "thead", "tbody", "tr", "th", "td")
+from vqgrader.bundle import Bundle
+from vqgrader.results import Marks, Result, Row
+from vqlib.coursework import _otter
+
+TEXT = {"h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "div", "span", "pre", "del"}
+TABLE = {"table", "thead", "tbody", "tr", "th", "td"}
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -28,27 +33,30 @@ ul {{ margin: 0.3rem 0; }}
 """
 
 
-def executed(cells, outputs):
+def executed(
+    cells: Sequence[nbformat.NotebookNode], outputs: Mapping[int, Iterable[Mapping[str, str]]]
+) -> nbformat.NotebookNode:
     """Return a notebook with these cells, and the outputs of their run here."""
-    notebook = nbformat.v4.new_notebook(cells=copy.deepcopy(cells))
+    notebook = nbformat.v4.new_notebook(cells=copy.deepcopy(list(cells)))
     for index, found in outputs.items():
         notebook.cells[index].outputs = [nbformat.v4.new_output("display_data", data=data) for data in found]
     return notebook
 
 
-def clean(part):
+def clean(part: object) -> str:
     """Return HTML without what could run or load something; nbconvert's own filter would not pass a paragraph."""
     import bleach
 
-    return bleach.clean(str(part), {*bleach.ALLOWED_TAGS, *TEXT}, {**bleach.ALLOWED_ATTRIBUTES, "*": ["class", "id"]})
+    return bleach.clean(
+        str(part), {*bleach.ALLOWED_TAGS, *TEXT, *TABLE}, {**bleach.ALLOWED_ATTRIBUTES, "*": ["class", "id"]}
+    )
 
 
-def by_eye(student, notebook):
-    """Return a page with what is to be graded by eye, or with the whole notebook if the marks around it are gone."""
+def manual_page(student: str, notebook: nbformat.NotebookNode) -> str:
+    """Return a page with what a person grades, or with the whole notebook if the marks around it are gone."""
     from nbconvert import HTMLExporter
-    from otter.export.exporters.base_exporter import BaseExporter
 
-    part = BaseExporter.filter_cells(copy.deepcopy(notebook), pagebreaks=False)
+    part = _otter.manual_cells(notebook)
     shown = part if part.cells else notebook
     shown.metadata["title"] = student
     exporter = HTMLExporter(sanitize_html=True, template_name="basic", filters={"clean_html": clean})
@@ -56,9 +64,10 @@ def by_eye(student, notebook):
     return PAGE.format(title=html.escape(student), body=body)
 
 
-def feedback(bundle, row, result, marks):
+def feedback(bundle: Bundle, row: Row, result: Result | None, marks: Marks) -> str:
     """Return a student's page: the score of each question, what failed and why, and the grader's comments."""
-    escape, parts = html.escape, [f"<p>{row['total']} of {row['possible']} points.</p>"]
+    escape = html.escape
+    parts = [f"<p>{row['total']} of {row['possible']} points.</p>"]
     if row["notes"]:
         parts.append(f"<p>{escape(row['notes'])}.</p>")
     for name, question in bundle.questions.items():
@@ -77,12 +86,12 @@ def feedback(bundle, row, result, marks):
     return PAGE.format(title=escape(f"{bundle.name}: {row['student']}"), body="\n".join(parts))
 
 
-def bullets(items):
+def bullets(items: Iterable[str]) -> str:
     """Return a list in HTML."""
     return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
 
 
-def summary(bundle, rows, results):
+def summary(bundle: Bundle, rows: Sequence[Row], results: Mapping[str, Result | None]) -> str:
     """Return how each question went, in words: the scores that were given, and the tests that nobody passed."""
     lines = [f"{bundle.name}: {len(rows)} students"]
     for name, question in bundle.questions.items():

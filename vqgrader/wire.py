@@ -9,39 +9,42 @@ message as an answer of that student's functions, and believes nothing about its
 import base64
 import json
 import re
+import socket
 import time
+from collections.abc import Callable
+from typing import Any
 
 import ml_dtypes  # noqa: F401, teaches NumPy the name bfloat16
 import numpy as np
 
 LONGEST = 2**25  # bytes of a message: 32 MB of text may become some hundred MB of lists here
-SAID = 2_000  # characters kept of an error
-PRINTED = 20_000  # characters kept of one output
+LONGEST_ERROR = 2_000  # characters kept of an error
+LONGEST_OUTPUT = 20_000  # characters kept of one output
 SHOWN = ("text/plain", "image/png")  # of a cell's outputs; the others could run in the browser of who reads them
 
 
-def pack(value, lend):
-    """Return a value as JSON can hold it; `lend` does that for what cannot travel."""
+def pack(value: Any, export: Callable[[Any], Any]) -> Any:
+    """Return a value as JSON can hold it; `export` does that for what cannot travel."""
     if value is None or type(value) in (bool, int, float, str):
         return value
     if value is ...:
         return {"kind": "ellipsis"}
-    if isinstance(value, (list, tuple)):
-        return {"kind": "list" if isinstance(value, list) else "tuple", "items": [pack(item, lend) for item in value]}
+    if isinstance(value, list | tuple):
+        return {"kind": "list" if isinstance(value, list) else "tuple", "items": [pack(item, export) for item in value]}
     if type(value) is dict:
-        return {"kind": "dict", "items": [[pack(key, lend), pack(item, lend)] for key, item in value.items()]}
+        return {"kind": "dict", "items": [[pack(key, export), pack(item, export)] for key, item in value.items()]}
     if hasattr(value, "__array__"):
         try:
             array = np.asarray(value)
         except Exception:  # a symbolic tensor has no value; which exception says so is up to the library
-            return lend(value)
+            return export(value)
         if _travels(array.dtype):
             data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
             return {"kind": "array", "dtype": _name(array.dtype), "shape": array.shape, "data": data}
-    return lend(value)
+    return export(value)
 
 
-def unpack(packed, find):
+def unpack(packed: Any, find: Callable[[dict[str, Any]], Any]) -> Any:
     """Return the value; `find` gives what stands for something that did not travel."""
     if not isinstance(packed, dict):
         return packed
@@ -61,29 +64,29 @@ def unpack(packed, find):
     return find(packed)
 
 
-def _travels(dtype):
-    """Whether an array is numbers or text; short numbers such as bfloat16 call themselves void."""
+def _travels(dtype: np.dtype) -> bool:
+    """Return whether an array is numbers or text; short numbers such as bfloat16 call themselves void."""
     return dtype.kind in "biufU" or (dtype.kind == "V" and dtype.type is not np.void)
 
 
-def _name(dtype):
+def _name(dtype: np.dtype) -> str:
     """Return the name with which NumPy finds a type again; that of bfloat16 hides in its string form."""
     return dtype.name if dtype.kind == "V" else dtype.str
 
 
-def words(value, longest=SAID):
+def truncate(value: object, longest: int = LONGEST_ERROR) -> str:
     """Return what should be text as text that any file can hold, cut where it becomes too long."""
     text = value if isinstance(value, str) else repr(value)
     text = re.sub("[\ud800-\udfff\0]", "\N{REPLACEMENT CHARACTER}", text[: longest + 1])
     return text if len(text) <= longest else text[:longest] + " ... (cut here)"
 
 
-def line(kind, error):
-    """Return an error on one line, as :func:`words` would."""
-    return words(" ".join(f"{kind}: {error}".splitlines()), 200)
+def one_line(kind: str, message: object) -> str:
+    """Return an error on one line, cut as :func:`truncate` does."""
+    return truncate(" ".join(f"{kind}: {message}".splitlines()), 200)
 
 
-def encode(message):
+def encode(message: dict[str, Any]) -> bytes:
     """Return a message as bytes.
 
     Raises
@@ -97,7 +100,7 @@ def encode(message):
     return len(text).to_bytes(4, "big") + text
 
 
-def receive(connection, until=None):
+def receive(connection: socket.socket, until: float | None = None) -> dict[str, Any]:
     """Return the next message of a socket.
 
     Parameters
@@ -124,7 +127,7 @@ def receive(connection, until=None):
     return message
 
 
-def _exactly(count, connection, until):
+def _exactly(count: int, connection: socket.socket, until: float | None) -> bytes:
     data = bytearray()
     while len(data) < count:
         if until is not None:

@@ -1,22 +1,17 @@
 """What a reader wants to know before the first cell of a chapter goes on."""
 
+import importlib
 import os
 import platform
 
 import keras
 
-from vqlib import checkpoints, runs
-from vqlib._quiet import tensorflow
+from vqlib import checkpoints
 from vqlib._version import __version__
-
-PROFILES = {
-    "full": "everything is trained from scratch, for hours in some chapters",
-    "default": "what the chapter teaches is trained here, what earlier chapters trained is loaded",
-    "quick": "a few steps on small data, to see that everything runs; the results mean nothing",
-}
+from vqlib.book.profiles import profile
 
 
-def show_setup(takes_long):
+def show_setup(takes_long: str) -> None:
     """Print versions, what Keras computes on, the profile, and what will take long.
 
     Parameters
@@ -24,9 +19,11 @@ def show_setup(takes_long):
     takes_long : str
         What of the chapter takes more than some seconds, and how long, in the default profile.
     """
-    backend = keras.backend.backend() if tensorflow is None else f"TensorFlow {tensorflow.__version__}"
-    profile = runs.profile()
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        backend = f"TensorFlow {importlib.import_module(backend).__version__}"
+    current = profile()
     print(f"vqlib {__version__}, Keras {keras.__version__} on {backend}, Python {platform.python_version()}")
     print(f"Computes on: {checkpoints.device()}, {os.cpu_count()} processor cores")
-    print(f'Profile "{profile}": {PROFILES[profile]}')
+    print(f'Profile "{current}": {current.sentence}')
     print(f'Takes long, in the profile "default": {takes_long}')

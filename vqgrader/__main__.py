@@ -1,0 +1,5 @@
+"""``python -m vqgrader``."""
+
+from vqgrader.command import main
+
+main()
