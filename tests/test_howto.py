@@ -64,7 +64,7 @@ def test_recipes_for_own_pictures_run_as_they_stand(own_pictures, capfd):
     data, model = found["data"], found["model"]
     assert data.class_names == ("bright", "dark")
     error = vqlib.metrics.mean_squared_error(data.x_test, model.decode(found["codes"]))
-    assert error < 0.6 * np.var(data.x_test)  # it has learned something of the pictures
+    assert error < 0.8 * np.var(data.x_test)  # it has learned something of the pictures
     assert found["samples"].shape == (16, 28, 28, 3)
 
 
