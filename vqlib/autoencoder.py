@@ -384,7 +384,8 @@ class VQVAE(Autoencoder):
             image_shape, 1 if encoder is not None else stride, data_variance, **{"name": "vqvae", **kwargs}
         )
         self.filters = tuple(int(width) for width in filters)
-        self.strides = tuple(int(each) for each in strides) if np.ndim(strides) else int(strides)
+        given = np.asarray(strides).tolist()
+        self.strides = tuple(given) if np.ndim(strides) else given
         self._own_parts = [name for name, part in (("encoder", encoder), ("decoder", decoder)) if part is not None]
         dimension = quantizer.embedding_dim
         if encoder is None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import PIL.features
 import PIL.Image
 
-from vqlib._checks import check_images, check_positive_integer, shape_of, to_numpy
+from vqlib._checks import check_images, check_positive_integer, to_numpy
 from vqlib._progress import announced
 from vqlib.data import to_images
 from vqlib.metrics import mean_squared_error
@@ -178,8 +178,10 @@ def codec_rate(
         If this Pillow cannot write WebP.
     """
     images = to_numpy(check_images(images))
-    if shape_of(images)[-1] not in (1, 3) or not len(images):
-        raise ValueError(f"images must be one or more, with 1 or 3 channels, but have shape {shape_of(images)}.")
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(f"images must have 1 or 3 channels, grey or colour, but have shape {images.shape}.")
+    if not len(images):
+        raise ValueError("There are no images to measure.")
     options = _options(codec, quality)
     pixels = np.stack([_pixels(image) for image in images])
     pictures = [_tile(pixels)] if sheet else list(pixels)
