@@ -239,7 +239,7 @@ class IncrementalConv:
 
     def end_row(self, row: Above, inputs: list[Tensor]) -> Tensor:
         """Return the rows above the next row."""
-        return ops.concatenate([row.rows, ops.stack(inputs, axis=1)[:, None]], axis=1)[:, 1:]
+        return ops.concatenate([row.rows[:, 1:], ops.stack(inputs, axis=1)[:, None]], axis=1)
 
 
 class IncrementalCodeConv:
