@@ -1,12 +1,14 @@
 """The classifier that judges samples."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 import vqlib
-from vqlib import Classifier, checkpoints, classifier
+from vqlib import Classifier, _batches, checkpoints
 from vqlib.evaluation import frechet_distance
 
 
@@ -53,7 +55,7 @@ def test_loss_of_the_classifier_is_the_cross_entropy(tiny_classifier, images, la
 
 
 def test_features_and_classes_are_those_of_the_logits_in_every_batch(tiny_classifier, images, monkeypatch):
-    monkeypatch.setattr(classifier, "IMAGES_PER_BATCH", 7)
+    monkeypatch.setattr(_batches, "ROWS_PER_BATCH", 7)
     features, classes = tiny_classifier.features(images), tiny_classifier.classify(images)
     assert (features.shape, features.dtype) == ((20, 6), np.float32)
     assert (classes.shape, classes.dtype) == ((20,), np.int32)
@@ -64,6 +66,26 @@ def test_features_and_classes_are_those_of_the_logits_in_every_batch(tiny_classi
     assert len(set(classes)) > 1
     assert tiny_classifier.features(images[:0]).shape == (0, 6)
     assert tiny_classifier.classify(images[:0]).shape == (0,)
+
+
+def test_memory_of_features_and_classes_is_bounded_in_bytes(monkeypatch):
+    rows = []
+    monkeypatch.setattr(_batches, "BYTES_PER_BATCH", 2**20)
+    model = Classifier((32, 32, 3), 5, (4, 6))
+    for name in ("_features_of_batch", "_classes_of_batch"):
+        monkeypatch.setattr(
+            Classifier, name, lambda self, images: (rows.append(images.shape) or ops.sum(images, (1, 2)),)
+        )
+    # What the layers of one image make: 32 x 32 x 4, 16 x 16 x 4, 16 x 16 x 6, 8 x 8 x 6 twice, 6 floats.
+    of_one = 4 * (32 * 32 * 4 + 16 * 16 * 4 + 16 * 16 * 6 + 2 * 8 * 8 * 6 + 6)
+    monkeypatch.setattr(_batches.backend, "compiled", lambda model, method, *_: functools.partial(method, model))
+    images = np.zeros((80, 32, 32, 3), "float32")
+    model._in_batches(model._features_of_batch, images, None)
+    assert 2**20 // of_one == 35
+    assert [shape[0] for shape in rows] == [35, 35, 10]
+    rows.clear()
+    model._in_batches(model._classes_of_batch, images, 50)
+    assert [shape[0] for shape in rows] == [50, 30]
 
 
 def test_no_feature_of_a_classifier_dies(tiny_classifier, images):

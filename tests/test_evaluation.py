@@ -1,5 +1,6 @@
 """Judging samples: Frechet distances, nearest images, picture codecs."""
 
+import keras
 import numpy as np
 import PIL.features
 import pytest
@@ -55,7 +56,9 @@ def test_frechet_distance_bears_features_that_are_constant_or_far_from_zero(rng)
 
 
 def test_frechet_distance_is_never_below_zero(rng):
-    assert min(frechet_distance(rows, rows) for rows in rng.normal(size=(50, 20, 5))) >= 0
+    distances = [frechet_distance(rows, rows) for rows in 10 * rng.normal(size=(50, 20, 5))]
+    assert min(distances) == 0  # where rounding had left it below, and nowhere else
+    assert max(distances) > 0
 
 
 @pytest.mark.parametrize(
@@ -104,6 +107,18 @@ def test_frechet_floor_refuses_more_rows_than_there_are(rng):
         frechet_floor(rng.normal(size=(21, 2)), (5, 11))
 
 
+def test_features_may_be_tensors(rng):
+    rows, others = rng.normal(size=(2, 20, 3)).astype("float32")
+    tensors = [keras.ops.convert_to_tensor(each) for each in (rows, others)]
+    assert frechet_distance(*tensors) == frechet_distance(rows, others)
+    np.testing.assert_array_equal(frechet_floor(tensors[0], [5]), frechet_floor(rows, [5]))
+
+
+def test_frechet_floor_refuses_a_size_that_is_no_number_of_rows(rng):
+    with pytest.raises(ValueError, match="Each entry of sizes must be an integer of at least 1, but 0"):
+        frechet_floor(rng.normal(size=(21, 2)), (5, 0))
+
+
 # Nearest images
 
 
@@ -127,6 +142,22 @@ def test_nearest_images_refuse_images_of_another_shape(images):
         nearest_images(images, images[:, :7])
     with pytest.raises(ValueError, match="k must be an integer of at least 1, but 0 was given"):
         nearest_images(images, images, k=0)
+    with pytest.raises(ValueError, match="k must be at most the number of training images, 20, but 21 was given"):
+        nearest_images(images, images, k=21)
+
+
+def test_images_may_be_tensors_or_a_rounding_beyond(images):
+    tensor = keras.ops.convert_to_tensor(images)
+    np.testing.assert_array_equal(nearest_images(tensor[:3], tensor)[0], [[0], [1], [2]])
+    assert codec_rate(tensor, "PNG") == codec_rate(images, "PNG")
+    white = np.full((1, 8, 8, 1), 0.5, "float32")
+    assert codec_rate(white + np.float32(9e-4), "PNG")[1] == pytest.approx(8.1e-7, rel=1e-2)
+    assert codec_rate(-white - np.float32(9e-4), "PNG")[1] == pytest.approx(8.1e-7, rel=1e-2)
+
+
+def test_no_images_have_no_rate(images):
+    with pytest.raises(ValueError, match="There are no images to measure"):
+        codec_rate(images[:0], "PNG")
 
 
 # Picture codecs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import vqlib
-from vqlib import _progress, autoencoder, classifier, evaluation, sampling
+from vqlib import _batches, _progress, evaluation, sampling
 from vqlib._progress import announced
 
 
@@ -16,8 +16,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr(_progress, "is_watched", lambda: True)
     monkeypatch.setattr(_progress, "PATIENCE", -1)
     monkeypatch.setattr(sampling, "SAMPLES_AT_ONCE", 2)
-    for module in (autoencoder, classifier):
-        monkeypatch.setattr(module, "IMAGES_PER_BATCH", 2)
+    monkeypatch.setattr(_batches, "ROWS_PER_BATCH", 2)
 
 
 def assert_shown_and_wiped(out, *lines):

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from keras import ops
 
-ROUNDING = 1e-3  # of the range of the values: a quarter of a grey level
+from vqlib._checks import ROUNDING, as_array, to_numpy
+
 OURS = (-0.5, 0.5)
 
 
@@ -41,7 +41,7 @@ def as_images(given: Mapping[str, Any], value_range: tuple[float, float] | None 
 
 def as_labels(name: str, labels: Any, number: int) -> np.ndarray:
     """Return labels, integers from 0, of `number` images as an int32 array (N,); a column (N, 1) will do."""
-    array = _to_numpy(labels)
+    array = to_numpy(as_array(labels, name))
     if array.shape == (number, 1):
         array = array[:, 0]
     if array.ndim == 2 and len(array) == number:
@@ -89,26 +89,11 @@ def rescaled(pixels: np.ndarray, black: float, white: float) -> np.ndarray:
     return images
 
 
-def _to_numpy(values: Any) -> np.ndarray:
-    return ops.convert_to_numpy(values) if ops.is_tensor(values) else np.asarray(values)
-
-
 def _as_array(name: str, images: Any) -> np.ndarray:
     """Return images as an array of numbers or booleans, whatever its shape."""
-    try:
-        array = _to_numpy(images)
-    except ValueError as error:  # NumPy's word for rows of different lengths
-        shapes = sorted({np.shape(image) for image in images})
-        found = ", ".join(map(str, shapes[:3])) + (", ..." if len(shapes) > 3 else "")
-        raise ValueError(
-            f"The images of {name} must all have the same shape, but have {found}. Resize or crop them, or let "
-            "vqlib.load_images(folder, size=...) do so."
-        ) from error
-    if (array.dtype != bool and not np.issubdtype(array.dtype, np.number)) or np.iscomplexobj(array):
-        raise TypeError(
-            f"{name} must be an array, a tensor or a sequence of images, but is {type(images).__name__}. "
-            "The batches of a tf.data.Dataset become one by np.concatenate(list(dataset.as_numpy_iterator()))."
-        )
+    array = to_numpy(as_array(images, name))
+    if array.dtype != bool and not (np.issubdtype(array.dtype, np.number) and np.isrealobj(array)):
+        raise TypeError(f"{name} must be images, arrays of numbers, but is {array.dtype} of shape {array.shape}.")
     return array
 
 

@@ -6,10 +6,11 @@ finished, on JAX the weights have left the model. So nothing that a door can kno
 
 import contextlib
 import inspect
+import os
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -136,6 +137,26 @@ class CheckedModel(keras.Model):
         if arguments.get("input_signature") is None:
             arguments["input_signature"] = [self._input_signature()]
         super().export(**arguments)
+
+    @classmethod
+    def from_pretrained(cls, name: str = "mnist", folder: str | os.PathLike[str] | None = None) -> Self:
+        """Load a shipped model of this class, see :func:`vqlib.load_pretrained`.
+
+        Parameters
+        ----------
+        name : str
+            Of a checkpoint, such as "mnist-vqvae"; or its beginning, "mnist", where only one is of this class.
+        folder : path, optional
+            Where weights and cards lie; by default the package's own.
+
+        Raises
+        ------
+        vqlib.checkpoints.CheckpointError
+            If no checkpoint of this name is of this class, or several are, or the file is not what its card describes.
+        """
+        from vqlib.checkpoints import load_as  # which knows all models
+
+        return load_as(cls, name, folder)
 
     def get_build_config(self) -> dict[str, Any]:
         """Return the shape of the inputs, which the constructor has built the model for."""

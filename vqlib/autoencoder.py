@@ -380,8 +380,8 @@ class VQVAE(Autoencoder):
             image_shape, 1 if encoder is not None else stride, data_variance, **{"name": "vqvae", **kwargs}
         )
         self.filters = tuple(int(width) for width in filters)
-        all_strides = strides_of(self.filters, strides)
-        self.strides = tuple(int(each) for each in all_strides) if np.ndim(strides) else int(all_strides[0])
+        given = np.asarray(strides).tolist()
+        self.strides = tuple(given) if np.ndim(strides) else given
         self._own_parts = [name for name, part in (("encoder", encoder), ("decoder", decoder)) if part is not None]
         dimension = quantizer.embedding_dim
         if encoder is None:

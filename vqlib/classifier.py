@@ -1,12 +1,15 @@
 """A small classifier, which judges samples."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import layers, ops
 
 from vqlib import _backend as backend
+from vqlib._batches import batch_size_for, bytes_of_activations, in_batches
 from vqlib._checks import (
     IMAGE_AXES,
     check_images,
@@ -17,9 +20,7 @@ from vqlib._checks import (
     shape_of,
 )
 from vqlib._model import CheckedModel
-from vqlib._progress import announced
-
-IMAGES_PER_BATCH = 1024  # in features and classify
+from vqlib._types import Tensor
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -37,13 +38,20 @@ class Classifier(CheckedModel):
     image_shape : tuple of int
         (H, W, C).
     num_classes : int
+        How many labels there are: 0..num_classes - 1.
     filters : sequence of int
         Channels of each convolution; the last is also F, the number of features.
     """
 
     _compile_takes = ("metrics",)
 
-    def __init__(self, image_shape=(28, 28, 1), num_classes=10, filters=(16, 32, 64), **kwargs):
+    def __init__(
+        self,
+        image_shape: Sequence[int] = (28, 28, 1),
+        num_classes: int = 10,
+        filters: Sequence[int] = (16, 32, 64),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{"name": "classifier", **kwargs})  # fixed names: the same weights make the same file
         self.image_shape = check_sizes("image_shape", image_shape, IMAGE_AXES)
         self.num_classes = check_positive_integer("num_classes", num_classes)
@@ -59,11 +67,13 @@ class Classifier(CheckedModel):
         self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self.built = True
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         """Return the logits: (B, H, W, C) -> (B, num_classes) float32."""
         return self.logits(self.body(images))
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool | None = True
+    ) -> Tensor:
         """Return the mean cross-entropy of a batch, in nats."""
         refuse_sample_weight(sample_weight)
         self.accuracy.update_state(y, y_pred)
@@ -86,30 +96,60 @@ class Classifier(CheckedModel):
         """Return no logits."""
         return np.zeros((0, self.num_classes), "float32")
 
-    def features(self, images):
-        """Return the features, what the logits are made of: (N, H, W, C) in [-0.5, 0.5] -> (N, F) float32, NumPy."""
-        return self._in_batches(_features, images, np.zeros((0, self.filters[-1]), "float32"))
+    def features(self, images: npt.ArrayLike, batch_size: int | None = None) -> np.ndarray:
+        """Return the features, which the logits are made of.
 
-    def classify(self, images):
-        """Return the likeliest class of each image: (N, H, W, C) in [-0.5, 0.5] -> (N,) int32, NumPy."""
-        return self._in_batches(_classify, images, np.zeros(0, "int32"))
+        Parameters
+        ----------
+        images : float array, shape (N, H, W, C), in [-0.5, 0.5]
+        batch_size : int, optional
+            Images at once; by default as many as half a gigabyte holds, and 1024 at most.
 
-    def get_config(self):
+        Returns
+        -------
+        features : float32 NumPy array, shape (N, F)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the images have another type, shape or range.
+        """
+        found = self._in_batches(self._features_of_batch, images, batch_size)
+        return np.concatenate([np.zeros((0, self.filters[-1]), "float32"), *found])
+
+    def classify(self, images: npt.ArrayLike, batch_size: int | None = None) -> np.ndarray:
+        """Return the likeliest class of each image.
+
+        Parameters
+        ----------
+        images : float array, shape (N, H, W, C), in [-0.5, 0.5]
+        batch_size : int, optional
+            Images at once; by default as many as half a gigabyte holds, and 1024 at most.
+
+        Returns
+        -------
+        labels : int32 NumPy array, shape (N,), in 0..num_classes - 1
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the images have another type, shape or range.
+        """
+        found = self._in_batches(self._classes_of_batch, images, batch_size)
+        return np.concatenate([np.zeros(0, "int32"), *found])
+
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make this model anew."""
         config = {"image_shape": self.image_shape, "num_classes": self.num_classes, "filters": self.filters}
         return {**super().get_config(), **config}
 
-    def _in_batches(self, function, images, empty):
-        check_images(images, self.image_shape)
-        run = backend.compiled(self, function, keras.KerasTensor((None, *self.image_shape), "float32"))
-        starts = announced(range(0, len(images), IMAGES_PER_BATCH), "classifier")
-        batches = (np.asarray(images[i : i + IMAGES_PER_BATCH], "float32") for i in starts)
-        return np.concatenate([empty, *(ops.convert_to_numpy(run(batch)) for batch in batches)])
+    def _in_batches(self, method: Any, images: Any, batch_size: int | None) -> list[np.ndarray]:
+        images = check_images(images, self.image_shape)
+        size = batch_size_for(bytes_of_activations(self.body), batch_size)
+        return [found for (found,) in in_batches(method, images, dtype="float32", batch_size=size, what="classifier")]
 
+    def _features_of_batch(self, images: Tensor) -> tuple[Tensor]:
+        return (self.body(images),)
 
-def _features(model, images):
-    return model.body(images)
-
-
-def _classify(model, images):
-    return ops.cast(ops.argmax(model(images), axis=-1), "int32")
+    def _classes_of_batch(self, images: Tensor) -> tuple[Tensor]:
+        return (ops.cast(ops.argmax(self(images), axis=-1), "int32"),)

@@ -1,5 +1,7 @@
 """Convolutions of one-hot codes without a product: rows of the kernel are looked up and added."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -97,6 +99,20 @@ def look_up_where_it_pays(network: keras.Model, jit_compile: bool) -> None:
     for layer in network.layers:
         if isinstance(layer, CodeLookupMixin):
             layer.look_up = sparse_sums_pay() and not jit_compile
+
+
+@contextlib.contextmanager
+def multiplying(network: keras.Model) -> Iterator[None]:
+    """Let the convolutions of codes in a network multiply one-hot vectors within the block, and then do as before."""
+    layers = [layer for layer in network.layers if isinstance(layer, CodeLookupMixin)]
+    before = [layer.look_up for layer in layers]
+    for layer in layers:
+        layer.look_up = False
+    try:
+        yield
+    finally:
+        for layer, look_up in zip(layers, before, strict=True):
+            layer.look_up = look_up
 
 
 def sparse_sums_pay() -> bool:

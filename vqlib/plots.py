@@ -7,11 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from cycler import cycler
-from keras import ops
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vqlib._checks import check_codes, check_positive_integer
+from vqlib._checks import check_codes, check_positive_integer, to_numpy
 
 # Okabe and Ito's colours, told apart by readers with any colour vision, ordered for contrast on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -120,7 +119,7 @@ def show_codes(
     """
     check_positive_integer("num_embeddings", num_embeddings)
     images = _checked_images(images, "images")
-    maps = check_codes(_array(codes), num_embeddings)
+    maps = check_codes(to_numpy(codes), num_embeddings)
     decoded = None if decoded is None else _checked_images(decoded, "decoded")
     if maps.ndim != 3:
         raise ValueError(f"codes must have shape (images, height, width), but have {maps.shape}.")
@@ -212,7 +211,7 @@ def show_code_usage(counts: npt.ArrayLike, title: str | None = None) -> Figure:
     ValueError
         If these are no counts, as grids of codes are none, or all are zero.
     """
-    given = _array(counts)
+    given = to_numpy(counts)
     if given.ndim != 1 or not given.size or given.min() < 0 or not given.any():
         zero = ", all zero" if given.size and not given.any() else ""
         raise ValueError(
@@ -229,20 +228,16 @@ def show_code_usage(counts: npt.ArrayLike, title: str | None = None) -> Figure:
     return figure
 
 
-def _array(values: Any) -> np.ndarray:
-    return ops.convert_to_numpy(values) if ops.is_tensor(values) else np.asarray(values)
-
-
 def _rows(rows: Any, columns: int | None) -> list[np.ndarray]:
     """Return what `show_images` was given as rows, each of images (N, H, W, C), checked."""
     if not isinstance(rows, (list, tuple)):
-        images = _array(rows)
+        images = to_numpy(rows)
         images = images[None] if images.ndim == 3 and images.shape[-1] in (1, 3) else images
     elif not rows:
         raise ValueError("There is nothing to draw: rows is empty.")
     else:
         arrays = [
-            np.stack([_array(image) for image in row]) if isinstance(row, (list, tuple)) else _array(row)
+            np.stack([to_numpy(image) for image in row]) if isinstance(row, (list, tuple)) else to_numpy(row)
             for row in rows
         ]
         if any(array.ndim != 3 or array.shape[-1] not in (1, 3) for array in arrays):
@@ -255,7 +250,7 @@ def _rows(rows: Any, columns: int | None) -> list[np.ndarray]:
 
 def _checked_images(images: Any, name: str) -> np.ndarray:
     """Return images as an array, or raise with what they are; they may lie a little beyond [-0.5, 0.5]."""
-    images = _array(images)
+    images = to_numpy(images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
         raise ValueError(
             f"{name} must be images (N, height, width, channels), grey or colour, but have shape {images.shape}. "

@@ -1,5 +1,6 @@
 """What every prior over grids of codes does, whatever its network: loss, metrics, training, checks."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from vqlib._checks import (
 )
 from vqlib._model import CheckedModel
 from vqlib._types import Tensor
-from vqlib.code_lookup import look_up_where_it_pays
+from vqlib.code_lookup import look_up_where_it_pays, multiplying
 from vqlib.metrics import BitsPerImage
 
 
@@ -114,6 +115,14 @@ class Prior(CheckedModel):
         """
         super().compile(*args, **kwargs)
         look_up_where_it_pays(self.network, self.jit_compile)
+
+    def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:
+        """Write the prior for use without Keras, see ``keras.Model.export``; it need not have been called before.
+
+        TensorFlow alone has sparse sums: for all other formats, the first layer multiplies one-hot vectors instead.
+        """
+        with contextlib.nullcontext() if format == "tf_saved_model" else multiplying(self.network):
+            super().export(filepath, format, **kwargs)
 
     def _input_signature(self) -> Any:
         """Return the shape and dtype of codes, or of the pair (codes, condition)."""
