@@ -18,7 +18,6 @@ def impatient(monkeypatch):
     monkeypatch.setattr(_progress, "PATIENCE", -1)
     monkeypatch.setattr(sampling, "SAMPLES_AT_ONCE", 2)
     monkeypatch.setattr(_batches, "ROWS_PER_BATCH", 2)
-    monkeypatch.setattr(evaluation, "IMAGES_PER_BATCH", 2)
 
 
 def assert_shown_and_wiped(out, *lines):
@@ -58,7 +57,7 @@ def test_an_error_leaves_no_line_behind(impatient, capsys):
 def test_sampling_encoding_decoding_and_judging_say_how_far_they_are(impatient, capsys, tiny_prior, tiny_vqvae, images):
     model = tiny_vqvae()
     images = images[:4]
-    judge = evaluation.Classifier(images.shape[1:], filters=(2,))
+    judge = vqlib.Classifier(images.shape[1:], filters=(2,))
     features = np.random.default_rng(0).normal(size=(8, 2))
     works = {
         "sampling": lambda: vqlib.sample(tiny_prior(), 4),

@@ -11,7 +11,8 @@ if sys.argv[0] != "-m" or sys.orig_argv[-len(sys.argv)] != "vqlib":
     from vqlib.autoencoder import VQVAE
     from vqlib.checkpoints import load_card, load_pretrained
     from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
-    from vqlib.evaluation import Classifier
+    from vqlib.image_folder import load_images
+    from vqlib.classifier import Classifier
     from vqlib.exercises import check
     from vqlib.finite_scalar import FiniteScalarQuantizer
     from vqlib.gated import GatedPixelCNN
@@ -41,6 +42,7 @@ __all__ = [
     "keep_run",
     "load_card",
     "load_dataset",
+    "load_images",
     "load_pretrained",
     "metrics",
     "plots",

@@ -11,8 +11,18 @@ from numpy.typing import ArrayLike
 
 from vqlib import _backend as backend
 from vqlib._batches import batch_size_for, bytes_of_activations, in_batches, is_finite
-from vqlib._checks import check_codes, check_images, check_positive_integer, inputs_of, refuse_sample_weight
+from vqlib._checks import (
+    IMAGE_AXES,
+    as_array,
+    check_codes,
+    check_images,
+    check_positive_integer,
+    check_sizes,
+    refuse_sample_weight,
+    shape_of,
+)
 from vqlib._defaults import Unset, or_default, unset
+from vqlib._model import CheckedModel, learned_by_gradient, warn_of_loss_watchers
 from vqlib._progress import announced
 from vqlib._types import Tensor
 from vqlib.levels import Level, check_quantizer
@@ -63,7 +73,7 @@ def strides_of(filters: Sequence[int], strides: int | Sequence[int]) -> tuple[in
     return tuple(values) if isinstance(values, list) else (values,) * len(filters)
 
 
-class Autoencoder(keras.Model):
+class Autoencoder(CheckedModel):
     """What VQVAE and :class:`vqlib.VQVAE2` share: training, encoding and decoding of images, their own targets.
 
     A subclass gives
@@ -93,7 +103,7 @@ class Autoencoder(keras.Model):
 
     def __init__(self, image_shape: Sequence[int], stride: int, data_variance: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.image_shape = check_image_shape(image_shape)
+        self.image_shape = check_sizes("image_shape", image_shape, IMAGE_AXES)
         if self.image_shape[0] % stride or self.image_shape[1] % stride:
             raise ValueError(
                 f"Height and width must be divisible by {stride}, the product of the strides, "
@@ -195,21 +205,30 @@ class Autoencoder(keras.Model):
         for place in places:
             self.levels[place].quantizer.initialize(self._vectors_of(images, place, seed, size), method, seed)
 
-    def fit(self, x=None, *args, **kwargs):
-        """Train on images, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is."""
-        self._check(x, "images to train on")
-        self._check(inputs_of(kwargs.get("validation_data")), "images to validate on")
-        return super().fit(x, *args, **kwargs)
+    def _input_signature(self) -> keras.InputSpec:
+        """Return the shape and dtype of images."""
+        return keras.InputSpec(shape=(None, *self.image_shape), dtype="float32", name="images")
 
-    def evaluate(self, x=None, *args, **kwargs):
-        """Evaluate on images, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
-        self._check(x, "images to evaluate")
-        return super().evaluate(x, *args, **kwargs)
+    def _check_inputs(self, x: Any, purpose: str) -> Any:
+        """Raise unless `x` are images; return them, a list as an array."""
+        return check_images(x, self.image_shape, f"images {purpose}")
 
-    def predict(self, x, *args, **kwargs):
-        """Reconstruct images in batches, see ``keras.Model.predict``: (N, H, W, C) -> (N, H, W, C), NumPy."""
-        self._check(x, "images to reconstruct")
-        return super().predict(x, *args, **kwargs)
+    def _check_targets(self, x: Any, y: Any) -> Any:
+        """Return `y`, a list as an array. Anything will do: images are their own targets."""
+        return None if y is None else as_array(y, "y")
+
+    def _outputs_of_none(self) -> np.ndarray:
+        """Return no images."""
+        return np.zeros((0, *self.image_shape), "float32")
+
+    def _is_all_inputs(self, data: Any) -> bool:
+        """Whether `data` is a list of single images."""
+        return isinstance(data, (tuple, list)) and all(len(shape_of(image)) == 3 for image in data)
+
+    def _warn_of(self, callbacks: Any) -> None:
+        """Warn of callbacks that take the loss for progress while the loss moves the codebook."""
+        if any(learned_by_gradient(level.quantizer) for level in self.levels):
+            warn_of_loss_watchers(callbacks)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this class."""
@@ -284,20 +303,6 @@ class Autoencoder(keras.Model):
             images[done : done + len(part)] = part
             done += len(part)
         return images
-
-    def _check(self, images, name):
-        if isinstance(images, np.ndarray):
-            check_images(images, self.image_shape, name)
-
-
-def check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
-    """Raise unless `image_shape` is (H, W, C); return it as a tuple of int."""
-    if np.ndim(image_shape) != 1 or len(image_shape) != 3:
-        raise ValueError(f"image_shape must be (height, width, channels), but {image_shape!r} was given.")
-    for size in image_shape:
-        check_positive_integer("Each entry of image_shape", size)
-    height, width, channels = image_shape
-    return int(height), int(width), int(channels)
 
 
 def valid_images(images: Tensor) -> Tensor:
@@ -381,8 +386,8 @@ class VQVAE(Autoencoder):
             image_shape, 1 if encoder is not None else stride, data_variance, **{"name": "vqvae", **kwargs}
         )
         self.filters = tuple(int(width) for width in filters)
-        all_strides = strides_of(self.filters, strides)
-        self.strides = tuple(int(each) for each in all_strides) if np.ndim(strides) else int(all_strides[0])
+        given = np.asarray(strides).tolist()
+        self.strides = tuple(given) if np.ndim(strides) else given
         self._own_parts = [name for name, part in (("encoder", encoder), ("decoder", decoder)) if part is not None]
         dimension = quantizer.embedding_dim
         if encoder is None:

@@ -137,3 +137,20 @@ class Perplexity(CodesUsed):
         """Return exp of the entropy of the counts."""
         p = self.counts / ops.maximum(ops.sum(self.counts), 1.0)
         return ops.exp(-ops.sum(p * ops.log(ops.maximum(p, 1e-12))))
+
+
+@keras.saving.register_keras_serializable("vqlib")
+class BitsPerImage(keras.metrics.Mean):
+    """The mean of nats a code, given as bits for a whole grid of codes, see :func:`bits_per_image`."""
+
+    def __init__(self, code_shape: Sequence[int], name: str = "bits_per_image", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.code_shape = tuple(code_shape)
+
+    def result(self) -> Tensor:
+        """Return the bits."""
+        return super().result() * bits_per_image(1.0, self.code_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make this metric anew."""
+        return {**super().get_config(), "code_shape": self.code_shape}
