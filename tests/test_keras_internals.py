@@ -18,13 +18,6 @@ def fit(model, *callbacks, **arguments):
     return model.fit(x, x[:, : model.output_shape[-1]], verbose=0, callbacks=list(callbacks), **arguments)
 
 
-def test_nothing_is_stateless_outside_of_fit_on_jax():
-    """Otherwise quantizers leave their averages to a moment that does not come."""
-    assert not _keras_internals.in_stateless_scope()
-    with keras.StatelessScope():
-        assert _keras_internals.in_stateless_scope()
-
-
 def test_training_starts_at_an_epoch_that_a_callback_names():
     """Otherwise an interrupted run trains its epochs twice."""
     begun = []

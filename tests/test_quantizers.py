@@ -191,11 +191,11 @@ def test_search_works_inside_a_compiled_function_with_unknown_batch_size():
     z, codebook = vectors_and_codebook(n=12)
     quantizer = quantizer_with(codebook)
 
-    def round_trip(quantizer, vectors):
+    def round_trip(vectors):
         codes = quantizer.encode(vectors)
         return codes, quantizer.decode(codes), quantizer(vectors)
 
-    compiled = backend.compiled(quantizer, round_trip, keras.KerasTensor((None, None, 6), "float32"))
+    compiled = backend.compiled(quantizer, "round_trip", round_trip, keras.KerasTensor((None, None, 6), "float32"))
     codes, decoded, z_q = compiled(z.reshape(3, 4, 6))
     np.testing.assert_array_equal(codes, np.argmin(distances(z, codebook), axis=1).reshape(3, 4))
     np.testing.assert_array_equal(decoded, codebook[np.asarray(codes)])

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from vqlib import _keras_internals
 from vqlib._types import Tensor
 
 tf = importlib.import_module("tensorflow") if keras.backend.backend() == "tensorflow" else None
@@ -28,9 +27,7 @@ class _Compiled:
         return function(*arrays)
 
 
-def compiled(
-    model: Any, name: str | Any, function: Callable[..., Any], *arguments: keras.KerasTensor
-) -> Callable[..., Any]:
+def compiled(model: Any, name: str, function: Callable[..., Any], *arguments: keras.KerasTensor) -> Callable[..., Any]:
     """Return a function of arrays as a compiled one, made once and kept with the model under a name.
 
     It serves all batch sizes and sees weights that change.
@@ -46,9 +43,6 @@ def compiled(
     *arguments : keras.KerasTensor
         The shapes, None where any size will do, and dtypes of the arrays.
     """
-    if callable(name):  # compiled(model, function, *arguments) of ``function(model, *arrays)``, as it was called before
-        first, name = name, name.__qualname__
-        function, arguments = functools.partial(first, model), (function, *arguments)
     kept = _kept(model)
     if name not in kept.functions:
         kept.functions[name] = _compile(model, functools.partial(kept.trace, name, function), arguments)
@@ -98,11 +92,6 @@ def has_values(tensor: Tensor) -> bool:
 
         return not isinstance(tensor, jax.core.Tracer)
     return hasattr(tensor, "numpy")
-
-
-def is_stateless() -> bool:
-    """Whether Keras keeps variables as they are, and collects their new values: in its ``fit`` on JAX."""
-    return _keras_internals.in_stateless_scope()
 
 
 def accelerators() -> list[str]:

@@ -54,7 +54,7 @@ def in_batches(method: Any, *arrays: Any, dtype: str, batch_size: int, what: str
         The name of the work, for the line that says how far it is.
     """
     specs = [keras.KerasTensor((None, *shape_of(array)[1:]), dtype) for array in arrays]
-    run = backend.compiled(method.__self__, method.__func__, *specs)
+    run = backend.compiled(method.__self__, method.__name__, method, *specs)
     for start in announced(range(0, len(arrays[0]), batch_size), what):
         batch = [np.asarray(array[start : start + batch_size], dtype) for array in arrays]
         yield tuple(ops.convert_to_numpy(output) for output in run(*batch))

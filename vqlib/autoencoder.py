@@ -177,7 +177,9 @@ class Autoencoder(CheckedModel):
     ) -> None:
         """Start the codebooks from the encoder's outputs for `images` (a few hundred do), one level after the other.
 
-        The top level comes first: what the bottom level quantizes depends on the quantized top.
+        The top level comes first: what the bottom level quantizes depends on the quantized top. The start does not
+        last where the encoder still moves; for codes that fall out of use, see ``restart_below`` of
+        :class:`vqlib.EMAVectorQuantizer`.
 
         Parameters
         ----------

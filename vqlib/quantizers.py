@@ -160,6 +160,10 @@ class VectorQuantizer(Quantizer):
 
     For z of shape (32, 7, 7, 16), 32 x 49 vectors of D = 16 entries are quantized, each on its own.
 
+    Where data are few or the encoder learns fast, many entries may stay unused, also after a start by k-means: the
+    encoder leaves the place where they were put. :class:`vqlib.EMAVectorQuantizer` with ``restart_below=0.02`` brings
+    them back, :class:`vqlib.FiniteScalarQuantizer` has none to lose, and more training steps help, too.
+
     The layer has no metrics. :class:`vqlib.VQVAE` and :class:`vqlib.VQVAE2` measure both losses, the perplexity and the
     number of codes in use; in a model of your own, count its codes with :class:`vqlib.metrics.Perplexity`.
 
