@@ -323,7 +323,8 @@ class VQVAE(Autoencoder):
     parameters at K = 64, as in the Keras example of 2021.
 
     The loss of a codebook that learns by gradient is no measure of progress: it rises in the first epochs, while
-    pictures get better. Let callbacks such as ``EarlyStopping`` watch ``"val_reconstruction_loss"``.
+    pictures get better. Let callbacks watch the pictures, as ``EarlyStopping(monitor="val_reconstruction_loss",
+    mode="min")`` does; ``fit`` warns of one that watches the loss.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ class VQVAE2(Autoencoder):
     decoder sees both. Trained like :class:`vqlib.VQVAE`, by ``compile(optimizer)`` and ``fit(images)``; the loss is
     ``reconstruction_loss`` plus codebook and commitment loss of either level. Their metrics carry the level's name:
     ``top_perplexity``, ``bottom_codes_used``. Let callbacks such as ``EarlyStopping`` watch
-    ``"val_reconstruction_loss"``, as with :class:`vqlib.VQVAE`.
+    ``"val_reconstruction_loss"`` with ``mode="min"``, as with :class:`vqlib.VQVAE`.
 
     With the defaults, images (B, 28, 28, 1) become 49 top codes (B, 7, 7) of log2 128 = 7 bits and 196 bottom codes
     (B, 14, 14) of 3 bits: 931 bits an image before any prior, where VQVAE has 343. Compare the two by rate *and*
