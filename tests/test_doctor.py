@@ -490,7 +490,7 @@ def test_profile_that_does_not_exist_is_wrong(monkeypatch, tmp_path):
     profile, folder = doctor.settings()
     assert profile.stops
     assert "is 'fast'" in profile.found
-    assert "full, quick, default" in profile.remedy
+    assert "quick, default, full" in profile.remedy
     assert is_well(folder)
 
 
