@@ -1,5 +1,6 @@
 """Checkpoints: what was saved is what is loaded, or an error says why not."""
 
+import inspect
 import json
 import shutil
 import time
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import vqlib
-from vqlib import VQVAE, VQVAE2, GatedPixelCNN, PixelCNN, checkpoints, load_card, load_pretrained
+from vqlib import VQVAE, VQVAE2, Classifier, GatedPixelCNN, PixelCNN, checkpoints, load_card, load_pretrained
 from vqlib.checkpoints import CheckpointError
 
 SAVED = {"seed": 7, "epochs": 3, "minutes": 1.26, "metrics": {"mse": 0.25}}
@@ -57,6 +58,41 @@ def test_loaded_models_are_those_that_were_saved(folder, tiny_vqvae, tiny_prior,
     np.testing.assert_array_equal(model.decode(codes), before.decode(codes))
     np.testing.assert_array_equal(prior(codes), prior_before(codes))
     assert model.data_variance == 0.3
+
+
+def test_pair_has_names(folder):
+    pair = load_pretrained("small", folder)
+    assert isinstance(pair, tuple)
+    assert pair._fields == ("model", "prior")
+    assert (type(pair.model), type(pair.prior)) == (VQVAE, PixelCNN)
+
+
+def test_models_load_on_their_class(folder, tiny_vqvae, images):
+    for name in ("small", "small-vqvae"):
+        model = VQVAE.from_pretrained(name, folder)
+        assert type(model) is VQVAE
+        np.testing.assert_array_equal(model.encode(images), tiny_vqvae().encode(images))
+    assert type(PixelCNN.from_pretrained("small", folder=folder)) is PixelCNN
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "message"),
+    [
+        (VQVAE, "large", r"There is no VQVAE called 'large' in .*\. Known: small-vqvae\."),
+        (VQVAE, "small-prior", "There is no VQVAE called 'small-prior'"),
+        (VQVAE2, "small", r"There is no VQVAE2 called 'small' in .*\. Known: none\."),
+        (Classifier, "small", "There is no Classifier called 'small'"),
+    ],
+)
+def test_model_of_another_class_is_refused_with_the_known_ones(folder, model, name, message):
+    with pytest.raises(CheckpointError, match=message):
+        model.from_pretrained(name, folder)
+
+
+def test_help_shows_no_path_of_a_machine():
+    for function in (load_pretrained, load_card, checkpoints.names, checkpoints.save, VQVAE.from_pretrained):
+        assert "/" not in str(inspect.signature(function)).replace("Path/", "")
+        assert inspect.signature(function).parameters["folder"].default is None
 
 
 def test_each_of_a_pair_loads_alone(folder):
@@ -208,11 +244,21 @@ def two_levels(tmp_path, digits):
 
 
 def test_two_levels_load_with_the_prior_of_each(two_levels):
-    model, top, bottom = load_pretrained("small", two_levels)
+    loaded = load_pretrained("small", two_levels)
+    assert loaded._fields == ("model", "top_prior", "bottom_prior")
+    model, top, bottom = loaded
     assert type(model) is VQVAE2
     top_codes = vqlib.sample(top, 3, condition=[0, 1, 2])
     bottom_codes = vqlib.sample(bottom, 3, condition=top_codes)
     assert model.decode(top_codes, bottom_codes).shape == (3, 8, 8, 1)
+
+
+def test_one_of_several_models_of_a_class_has_to_be_named(two_levels):
+    with pytest.raises(
+        CheckpointError, match="'small' has 2 models of GatedPixelCNN: name one, small-bottom-prior or "
+    ):
+        GatedPixelCNN.from_pretrained("small", two_levels)
+    assert GatedPixelCNN.from_pretrained("small-top-prior", two_levels).code_shape == (2, 2)
 
 
 @pytest.mark.parametrize("level", ["top", "bottom"])
@@ -224,8 +270,9 @@ def test_prior_of_a_level_of_another_tokenizer_is_refused(two_levels, level):
         load_pretrained("small", two_levels)
 
 
-def test_failed_load_leaves_a_plain_error():
-    assert issubclass(CheckpointError, ValueError)
+def test_failed_load_is_caught_as_a_value_error(tmp_path):
+    with pytest.raises(ValueError, match="There is no checkpoint"):
+        load_pretrained("mnist", tmp_path)
 
 
 # What is shipped
@@ -233,6 +280,23 @@ def test_failed_load_leaves_a_plain_error():
 
 def test_models_of_the_book_are_shipped():
     assert {"mnist-prior", "mnist-vqvae", "mnist-two-levels-vqvae"} <= set(checkpoints.names())
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (VQVAE, "mnist"),
+        (VQVAE, "mnist-ema"),
+        (VQVAE2, "mnist-two-levels"),
+        (PixelCNN, "mnist"),
+        (GatedPixelCNN, "mnist-ema"),
+        (Classifier, "mnist"),
+        (Classifier, "mnist-classifier"),
+    ],
+)
+def test_shipped_models_load_on_their_class(model, name):
+    assert type(model.from_pretrained(name)) is model
+    assert inspect.signature(model.from_pretrained).parameters["name"].default == "mnist"
 
 
 @pytest.mark.usefixtures("no_network")

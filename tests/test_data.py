@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from vqlib import DatasetNotFoundError, data, load_dataset
+from vqlib import Dataset, DatasetNotFoundError, data, load_dataset
 
 pytestmark = pytest.mark.usefixtures("clean_environment", "no_network")
 SMALL = {"mnist": (28, 28), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3)}
@@ -197,8 +197,9 @@ def test_no_other_dataset_is_put_in_place_of_a_missing_one(name, tmp_path):
         load_dataset(name, tmp_path)
 
 
-def test_missing_dataset_is_a_missing_file():
-    assert issubclass(DatasetNotFoundError, FileNotFoundError)
+def test_missing_dataset_is_caught_as_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="was not found"):
+        load_dataset("mnist", tmp_path)
 
 
 def test_digits_need_no_network_and_no_folder(digits):
@@ -303,3 +304,189 @@ def test_a_damaged_file_is_no_reason_to_look_elsewhere(tmp_path, clean_environme
     clean_environment.setenv("VQLIB_DATA_DIR", str(tmp_path / "good"))
     with pytest.raises(ValueError, match=r"bad.mnist.npz lacks an array"):
         load_dataset(data_dir=tmp_path / "bad")
+
+
+# From arrays
+
+
+@pytest.fixture
+def pixels():
+    """30 random pictures, (30, 8, 8, 3), uint8 in 0..255."""
+    return np.random.default_rng(0).integers(256, size=(30, 8, 8, 3), dtype="uint8")
+
+
+def all_images(dataset):
+    return np.concatenate([x for x, _ in parts(dataset).values()])
+
+
+FORMS = {
+    "uint8": lambda x: x,
+    "[0, 1]": lambda x: x / 255,
+    "[0, 1] as float16": lambda x: (x / 255).astype("float16"),
+    "[-0.5, 0.5]": lambda x: x / 255 - 0.5,
+    "a list": lambda x: list(x),
+    "lists": lambda x: x.tolist(),
+    "a tensor": lambda x: keras.ops.convert_to_tensor(x / 255),
+    "a rounding beyond": lambda x: (x / 255) * 1.00001 - 0.000005,
+    "(0, 255)": lambda x: x.astype("float64"),
+    "(-1, 1)": lambda x: x / 127.5 - 1,
+    "(0, 16)": lambda x: x / 255 * 16,
+    "(0, 1)": lambda x: x / 255 / 4,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_images_in_any_usual_form_make_the_same_dataset(pixels, form):
+    given = FORMS[form](pixels)
+    value_range = {"lists": (0, 255)}.get(form) or (eval(form) if form.startswith("(") else None)
+    dataset = Dataset.from_arrays(given, value_range=value_range)
+    expected = all_images(Dataset.from_arrays(pixels))
+    if form == "(0, 1)":
+        expected = (expected + 0.5) / 4 - 0.5
+    np.testing.assert_allclose(all_images(dataset), expected, atol=6e-4 if "16" in form else 1e-5)
+    assert all_images(dataset).dtype == np.float32
+    assert all_images(dataset).max() <= 0.5
+
+
+def test_uint8_pixels_become_what_a_dataset_file_gives(pixels):
+    dataset = Dataset.from_arrays(pixels, x_val=pixels[:5], x_test=pixels[5:7])
+    np.testing.assert_array_equal(dataset.x_train, data.to_images(pixels))
+    np.testing.assert_array_equal(dataset.x_train, pixels.astype("float32") / 255 - 0.5)
+    assert dataset.name == "own"
+
+
+def test_images_on_the_scale_of_the_models_stay_as_they_are(pixels):
+    images = np.clip(np.random.default_rng(0).normal(size=(9, 4, 4, 1)) / 5, -0.5, 0.5).astype("float32")
+    np.testing.assert_array_equal(Dataset.from_arrays(images, x_val=images, x_test=images).x_train, images)
+
+
+def test_images_without_a_channel_axis_get_one(pixels):
+    assert Dataset.from_arrays(pixels[..., 0]).x_train.shape == (24, 8, 8, 1)
+    assert Dataset.from_arrays(pixels[..., :1]).x_train.shape == (24, 8, 8, 1)
+
+
+def test_booleans_are_black_and_white(pixels):
+    dataset = Dataset.from_arrays(pixels[..., 0] > 127, x_val=pixels[:1, ..., 0] > 127, x_test=pixels[:1, ..., 0] > 127)
+    np.testing.assert_array_equal(dataset.x_train[..., 0], np.where(pixels[..., 0] > 127, 0.5, -0.5))
+
+
+def test_given_parts_stay_and_the_others_are_drawn(pixels):
+    labels = np.arange(30)
+    dataset = Dataset.from_arrays(pixels, labels, x_test=pixels[:4], y_test=labels[:4], validation=0.2)
+    assert [len(x) for x, _ in parts(dataset).values()] == [24, 6, 4]
+    np.testing.assert_array_equal(dataset.y_test, labels[:4])
+    assert sorted([*dataset.y_train, *dataset.y_val]) == list(range(30))
+    for x, y in parts(dataset).values():
+        np.testing.assert_array_equal(x, data.to_images(pixels[y]))
+        assert y.dtype == np.int32
+    in_order = Dataset.from_arrays(pixels, labels, x_val=pixels, y_val=labels, x_test=pixels, y_test=labels)
+    np.testing.assert_array_equal(in_order.y_train, labels)
+
+
+def test_drawn_parts_are_disjoint_and_the_same_each_time(pixels):
+    dataset = Dataset.from_arrays(pixels, np.arange(30))
+    drawn = np.concatenate([y for _, y in parts(dataset).values()])
+    assert sorted(drawn) == list(range(30))
+    assert list(drawn) != list(range(30))
+    assert Dataset.from_arrays(pixels, np.arange(30)).sha256 == dataset.sha256
+    assert Dataset.from_arrays(pixels, np.arange(30), seed=1).sha256 != dataset.sha256
+
+
+def test_dataset_says_in_words_what_it_holds(pixels):
+    assert repr(Dataset.from_arrays(pixels)) == (
+        "<Dataset 'own': 24/3/3 images to train/validate/test on, 8 x 8 x 3, no labels>"
+    )
+    named = Dataset.from_arrays(pixels, np.arange(30) % 2, class_names=["cat", "dog"], name="pets")
+    assert repr(named).endswith("8 x 8 x 3, 2 classes>")
+    assert named.class_names == ("cat", "dog")
+    assert repr(named).startswith("<Dataset 'pets'")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x / 255 / 2, r"float64 in \[0, 0.5\], which may be the dark half of \[0, 1\] or the bright half"),
+        (lambda x: x.astype("float32"), r"float32 in \[0, 255\], which is none of the usual forms.*value_range"),
+        (lambda x: x / 127.5 - 1, r"float64 in \[-1, 1\], which is none of the usual forms"),
+        (lambda x: x.astype("int64"), r"int64 in \[0, 255\], which is none of the usual forms"),
+        (lambda x: (x > 9).astype("uint8"), r"uint8 in \[0, 1\], so that nearly black pixels .*value_range=\(0, 1\)"),
+        (lambda x: x[0], r"must have shape .*, but has \(8, 8, 3\)\. If it is one image, .* x\[None\]"),
+        (lambda x: x.reshape(30, -1), r"but has \(30, 192\)\. If each row is one image, .*reshape"),
+        (lambda x: np.moveaxis(x, -1, 1), r"but has \(30, 3, 8, 8\)\. Its channels come first"),
+        (lambda x: x[None], r"but has \(1, 30, 8, 8, 3\)"),
+        (lambda x: [x[0], x[1, :4]], r"must all have the same shape, but have \(4, 8, 3\), \(8, 8, 3\)"),
+        (lambda x: np.where(x > 250, np.nan, x / 255), r"x contains NaN or infinity, in \d+ of 30 images"),
+        (lambda x: x[:0], "there are no images"),
+    ],
+)
+def test_images_in_no_usual_form_are_refused_with_what_was_found(pixels, change, message):
+    with pytest.raises(ValueError, match=message):
+        Dataset.from_arrays(change(pixels))
+
+
+@pytest.mark.parametrize("wrong", ["a folder", {"x": 1}, object(), iter([1])], ids=lambda x: type(x).__name__)
+def test_what_is_no_array_is_refused(wrong):
+    with pytest.raises(TypeError, match="x must be an array, a tensor or a sequence of images, but is"):
+        Dataset.from_arrays(wrong)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y": np.zeros(29, int)}, r"y must be 30 integers, one an image, but is int64 of shape \(29,\)"),
+        ({"y": np.zeros(30)}, "y must be 30 integers, one an image, but is float64"),
+        ({"y": ["cat"] * 30}, r"one an image, but is <U3 .*np.unique\(names, return_inverse=True\)"),
+        ({"y": np.eye(30, dtype=int)}, r"but has shape \(30, 30\)\. np.argmax"),
+        ({"y": np.full(30, -1)}, r"y must be labels from 0, but lies in -1\.\.-1"),
+        (
+            {"y": np.arange(30), "class_names": "ab"},
+            "y_train must be labels of the 2 class_names, from 0",
+        ),
+        ({"y_test": np.zeros(3, int)}, "y_test was given, but no x_test"),
+        ({"y": np.zeros(30, int), "x_val": "part"}, "Missing: y_val"),
+        ({"value_range": (1, 0)}, r"value_range must be \(black, white\)"),
+        ({"value_range": (0, 100)}, r"x must lie in \[0, 100\], its value_range, but lies in \[0, 255\]"),
+        ({"x_val": "small"}, r"the same height, width and channels, but there are: x \(8, 8, 3\), x_val \(4, 8, 3\)"),
+        ({"validation": 0.6, "test": 0.6}, "30 images are too few to set 18 aside"),
+    ],
+    ids=lambda x: str(list(x)) if isinstance(x, dict) else "",
+)
+def test_arguments_that_do_not_fit_are_refused(pixels, arguments, message):
+    if "x_val" in arguments:
+        arguments = {**arguments, "x_val": pixels[:5] if arguments["x_val"] == "part" else pixels[:5, :4]}
+    with pytest.raises(ValueError, match=message):
+        Dataset.from_arrays(pixels, **arguments)
+
+
+# The constructor, which takes nothing but the one form
+
+
+def fields(**changed):
+    images, labels = np.zeros((4, 8, 8, 1), "float32"), np.arange(4, dtype="int32")
+    of_parts = {f"{kind}_{part}": value for part in data.PARTS for kind, value in (("x", images), ("y", labels))}
+    return {"name": "mine", **of_parts, **changed}
+
+
+def test_dataset_takes_the_form_that_it_describes():
+    assert Dataset(**fields()).class_names is None
+    assert Dataset(**fields(y_train=None, y_val=None, y_test=None)).y_val is None
+    assert len(Dataset(**fields(x_val=np.zeros((0, 8, 8, 1), "float32"), y_val=np.zeros(0, "int32"))).x_val) == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"x_val": np.zeros((4, 8, 8, 1))}, r"x_val must be a float32 array, but is float64 of shape \(4, 8, 8, 1\)\."),
+        ({"x_train": [[0.0]]}, r"x_train must be a float32 array, but is list\. Dataset\.from_arrays takes"),
+        ({"x_test": np.ones((4, 8, 8, 1), "float32")}, r"x_test must lie in \[-0.5, 0.5\]"),
+        ({"x_test": np.zeros((4, 8, 9, 1), "float32")}, "x_test must be 8 x 8"),
+        ({"y_val": np.arange(4)}, r"y_val must be int32 of shape \(4,\), but is int64 of shape \(4,\)"),
+        ({"y_val": None}, "Missing: y_val"),
+        ({"y_test": np.full(4, -1, "int32")}, r"y_test must be labels from 0, but lies in -1"),
+        ({"class_names": ("a", "b", "c")}, r"y_train must be labels of the 3 class_names, from 0, but lies in 0\.\.3"),
+    ],
+    ids=lambda x: str(list(x)) if isinstance(x, dict) else "",
+)
+def test_dataset_refuses_any_other_form(changed, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        Dataset(**fields(**changed))

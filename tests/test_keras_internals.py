@@ -1,5 +1,7 @@
 """What vqlib needs of Keras and Keras does not promise is as vqlib needs it: each test says what breaks otherwise."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -16,13 +18,6 @@ def model_with(*layers):
 def fit(model, *callbacks, **arguments):
     x = np.ones((4, 2), "float32")
     return model.fit(x, x[:, : model.output_shape[-1]], verbose=0, callbacks=list(callbacks), **arguments)
-
-
-def test_nothing_is_stateless_outside_of_fit_on_jax():
-    """Otherwise quantizers leave their averages to a moment that does not come."""
-    assert not _keras_internals.in_stateless_scope()
-    with keras.StatelessScope():
-        assert _keras_internals.in_stateless_scope()
 
 
 def test_training_starts_at_an_epoch_that_a_callback_names():
@@ -85,13 +80,14 @@ class Noisy(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        vars(self)["generator"] = _keras_internals.seed_generator(3, self.state)
+        generator = _keras_internals.seed_generator(3, self.state)
+        self.draw = functools.partial(keras.random.normal, seed=generator)
 
     def state(self, shape, name, dtype):
         return self.add_weight(shape=shape, name=name, dtype=dtype, initializer="zeros", trainable=False)
 
     def call(self, x):
-        return x + keras.random.normal(keras.ops.shape(x), seed=self.generator)
+        return x + self.draw(keras.ops.shape(x))
 
 
 def test_generator_whose_state_is_a_weight_is_saved_and_draws_what_keras_draws(tmp_path):

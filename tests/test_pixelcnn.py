@@ -382,6 +382,27 @@ def test_saved_prior_gives_the_same_logits(wild_prior, rng, tmp_path):
     np.testing.assert_array_equal(twin(codes), wild_prior(codes))
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="run_eagerly is TensorFlow's")
+def test_training_of_a_prior_goes_on_after_loading(tiny_prior, rng, tmp_path):
+    codes = rng.integers(3, size=(8, 2, 2)).astype("int32")
+    prior = tiny_prior()
+    prior.compile(keras.optimizers.Adam(0.02), run_eagerly=True)
+    prior.fit(codes, batch_size=4, verbose=0)
+    prior.save(tmp_path / "prior.keras")
+    twin = keras.saving.load_model(tmp_path / "prior.keras")
+    for model in (prior, twin):  # with the same optimizer, its moments and its step
+        model.fit(codes, batch_size=4, shuffle=False, verbose=0)
+    assert int(twin.optimizer.iterations) == 4
+    for found, expected in zip(twin.get_weights(), prior.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_prior_that_was_not_compiled_is_not_after_loading(tiny_prior, tmp_path):
+    tiny_prior().save(tmp_path / "prior.keras")
+    assert not keras.saving.load_model(tmp_path / "prior.keras").compiled
+    assert isinstance(keras.saving.load_model(tmp_path / "prior.keras"), PixelCNN)
+
+
 def test_mixed_precision_keeps_logits_float32(mixed_bfloat16, tiny_prior, rng):
     prior = tiny_prior(code_shape=(3, 4), num_embeddings=K)
     codes = rng.integers(K, size=(4, 3, 4))

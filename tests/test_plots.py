@@ -1,5 +1,6 @@
 """The figures: what they show, labelled, in one look."""
 
+import keras
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -61,6 +62,90 @@ def test_colour_images_are_drawn_in_colour(rng):
     np.testing.assert_allclose(drawn[0], images[0] + 0.5, atol=1e-6)
 
 
+def drawn_the_same(figure, images):
+    for picture, image in zip(pictures(figure), images, strict=True):
+        np.testing.assert_allclose(picture, np.clip(image[..., 0] + 0.5, 0, 1), atol=1e-6)
+
+
+def test_tensors_lists_and_single_images_are_drawn_like_arrays(images):
+    drawn_the_same(plots.show_images(keras.ops.convert_to_tensor(images[:3])), images[:3])
+    drawn_the_same(plots.show_images([keras.ops.convert_to_tensor(images[:3]), images[3:5]]), images[:5])
+    drawn_the_same(plots.show_images(images[0]), images[:1])
+    drawn_the_same(plots.show_images(list(images[:3])), images[:3])
+    assert np.reshape(plots.show_images(list(images[:6]), columns=3).axes, (2, 3)).shape == (2, 3)
+    drawn_the_same(plots.show_images([[images[0], *images[3:5]], [images[1]]]), images[[0, 3, 4, 1]])
+    drawn_the_same(
+        plots.show_images(keras.ops.cast(images[:1], "bfloat16")), images[:1].astype("bfloat16").astype("f4")
+    )
+
+
+def test_what_a_decoder_makes_beyond_the_range_is_cut_off(images):
+    beyond = images.copy()
+    beyond[:, :2] *= 1.09
+    drawn_the_same(plots.show_images(beyond[:3]), beyond[:3])
+    beyond[0, 0, 0] = 0.9  # one pixel in 64 of an image, of all under a hundredth
+    drawn_the_same(plots.show_images(beyond[:3]), beyond[:3])
+
+
+@pytest.mark.parametrize(
+    "show", [plots.show_images, lambda images: plots.show_codes(images, np.zeros((2, 4, 4), int), 8)]
+)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda x: x + 0.5,
+            r"must lie in \[-0.5, 0.5\], but lie in \[0.\d+, 0.99\d+\]\. For pixels in \[0, 1\]: images - 0.5",
+        ),
+        (lambda x: (x + 0.5) * 255, r"but lie in \[\d.*, 25\d.*in 0\.\.255: images / 255 - 0.5"),
+        (lambda x: ((x + 0.5) * 255).astype("uint8"), r"must be floating point in \[-0.5, 0.5\], but are uint8"),
+        (lambda x: 2 * x, "many of them far out"),
+        (lambda x: np.where(x > 0.4, np.nan, x), "contain NaN or infinity"),
+        (lambda x: x[..., 0], r"but have shape \(2, 8, 8\)\. For images without channels: images\[\.\.\., None\]"),
+        (lambda x: x[0, :, :, 0], r"but have shape \(8, 8\)"),
+        (lambda x: np.repeat(x, 2, axis=-1), r"but have shape \(2, 8, 8, 2\)"),
+        (lambda x: x[:0], r"but have shape \(0, 8, 8, 1\)"),
+    ],
+)
+def test_images_of_another_form_are_refused(images, show, change, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        show(change(images[:2]))
+
+
+def test_rows_and_labels_that_do_not_fit_are_refused(images):
+    with pytest.raises(ValueError, match=r"labels must be one for each of 2 row\(s\)"):
+        plots.show_images([images[:2], images[:2]], ["one"])
+    with pytest.raises(ValueError, match="rows is empty"):
+        plots.show_images([])
+    with pytest.raises(ValueError, match=r"rows\[1\] must be images"):
+        plots.show_images([images[:2], images[0, ..., 0]])
+    with pytest.raises(ValueError, match="columns must be an integer"):
+        plots.show_images(images, columns=0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"codes": np.zeros((4, 4), int)}, r"codes must have shape \(images, height, width\), but have \(4, 4\)"),
+        ({"codes": np.zeros((3, 4, 4), int)}, "as many: 2 images and 3 maps of codes"),
+        ({"codes": np.zeros((2, 4, 4))}, "codes must be integers"),
+        ({"codes": np.full((2, 4, 4), 8)}, r"codes must lie in 0\.\.7"),
+        ({"decoded": np.zeros((1, 8, 8, 1), "float32")}, "as many: 2 images and 2 maps of codes, 1 decoded"),
+        ({"decoded": np.ones((2, 8, 8, 1), "float32")}, r"decoded must lie in \[-0.5, 0.5\]"),
+    ],
+)
+def test_codes_that_do_not_fit_the_images_are_refused(images, changed, message):
+    arguments = {"images": images[:2], "codes": np.zeros((2, 4, 4), int), "num_embeddings": 8, **changed}
+    with pytest.raises((TypeError, ValueError), match=message):
+        plots.show_codes(**arguments)
+
+
+def test_code_maps_take_tensors(images, rng):
+    codes = rng.integers(8, size=(2, 4, 4))
+    figure = plots.show_codes(*map(keras.ops.convert_to_tensor, (images[:2], codes)), 8)
+    np.testing.assert_array_equal(figure.axes[3].images[0].get_array(), codes[1])
+
+
 def test_code_maps_show_each_code_in_figures_and_in_colour(images, rng):
     codes = rng.integers(8, size=(2, 4, 4))
     figure = plots.show_codes(images[:2], codes, 8, decoded=images[2:4])
@@ -97,6 +182,31 @@ def test_history_is_labelled_and_validation_dashed():
     assert (first.get_xlabel(), second.get_xlabel()) == ("epoch", "epoch")
     assert [text.get_text() for text in first.get_legend().get_texts()] == ["loss", "the same, validation"]
     assert figure.get_suptitle() == "training"
+
+
+def test_history_takes_what_fit_returns_and_a_metric_alone():
+    history = keras.callbacks.History()
+    history.history = {"loss": [3, 2]}
+    figure = plots.show_history(history, "loss")
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_data(), [[1, 2], [3, 2]])
+
+
+def test_validation_is_drawn_at_the_epochs_that_had_one():
+    history = {"loss": [5, 4, 3, 2, 1], "val_loss": [6, 7]}  # validation_freq=2
+    validation = plots.show_history(history, "loss").axes[0].lines[1]
+    np.testing.assert_array_equal(validation.get_data(), [[2, 4], [6, 7]])
+
+
+@pytest.mark.parametrize("panels", [(), ((),), ("loss", "accuracy")], ids=str)
+def test_history_without_the_metric_says_which_there_are(panels):
+    with pytest.raises(ValueError, match=r"Known: loss, perplexity\."):
+        plots.show_history({"loss": [1], "val_loss": [1], "perplexity": [2]}, *panels)
+
+
+@pytest.mark.parametrize("counts", [np.zeros((2, 2), int), np.zeros(3, int), [1, -1], [], 3], ids=str)
+def test_what_is_no_count_of_codes_is_refused(counts):
+    with pytest.raises(ValueError, match=r"counts must be how often each of K codes occurs.*code_counts"):
+        plots.show_code_usage(counts)
 
 
 def test_code_usage_is_sorted_and_says_how_many_codes_are_used():

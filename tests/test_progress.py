@@ -9,7 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 import vqlib
-from vqlib import _progress, autoencoder, evaluation, sampling
+from vqlib import _batches, _progress, evaluation, sampling
 from vqlib._progress import announced
 
 
@@ -19,8 +19,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr(_progress, "is_watched", lambda: True)
     monkeypatch.setattr(_progress, "PATIENCE", -1)
     monkeypatch.setattr(sampling, "SAMPLES_AT_ONCE", 2)
-    for module in (autoencoder, evaluation):
-        monkeypatch.setattr(module, "IMAGES_PER_BATCH", 2)
+    monkeypatch.setattr(_batches, "ROWS_PER_BATCH", 2)
 
 
 def assert_shown_and_wiped(out, *lines):
@@ -59,7 +58,7 @@ def test_an_error_leaves_no_line_behind(impatient, capsys):
 def test_sampling_encoding_decoding_and_judging_say_how_far_they_are(impatient, capsys, tiny_prior, tiny_vqvae, images):
     model = tiny_vqvae()
     images = images[:4]
-    judge = evaluation.Classifier(images.shape[1:], filters=(2,))
+    judge = vqlib.Classifier(images.shape[1:], filters=(2,))
     features = np.random.default_rng(0).normal(size=(8, 2))
     works = {
         "sampling": lambda: vqlib.sample(tiny_prior(), 4),

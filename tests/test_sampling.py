@@ -1,12 +1,12 @@
-"""The sampler draws from the model's distribution, keeps what it must, and answers to its seed."""
+"""The samplers draw from the model's distribution, keep what they must, and answer to their seed."""
 
 import keras
 import numpy as np
 import pytest
 from scipy import stats
 
-import vqlib
-from vqlib import PixelCNN, sample
+from vqlib import GatedPixelCNN, PixelCNN, sample, sampling
+from vqlib.sampling import gumbel_noise, sample_plainly, samples_at_once
 
 # All 81 grids of 2 x 2 codes with K = 3, in the order of their number in base 3.
 GRIDS = np.stack(np.unravel_index(np.arange(81), (3, 3, 3, 3)), axis=-1).reshape(81, 2, 2)
@@ -17,6 +17,19 @@ def probabilities(prior, temperature=1.0):
     logits = np.asarray(prior(GRIDS), "float64") / temperature  # (81, 2, 2, 3)
     p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     return np.take_along_axis(p, GRIDS[..., None], axis=-1)[..., 0].prod(axis=(1, 2))
+
+
+class Exponential:
+    """A generator whose exponential noise is 0 for code 1, the smallest that there is, and 25 for all others."""
+
+    def standard_exponential(self, shape, dtype):
+        noise = np.full(shape, 25.0, dtype)
+        noise[..., 1] = 0
+        return noise
+
+
+# NumPy's float32 exponential noise of this seed is 0 once in its first 200,000 draws, the 181,537th of them.
+SEED_OF_A_ZERO = 41
 
 
 def counts(codes):
@@ -89,7 +102,54 @@ def test_samples_are_drawn_anew_for_each_grid_and_position(prior):
     assert agreement(observed, np.full(81, 1 / 81)) > 0.01
 
 
+# The noise
+
+
+def test_noise_is_gumbels(rng):
+    noise = gumbel_noise(rng, (400, 250))
+    assert (noise.dtype, noise.shape) == (np.float32, (400, 250))
+    assert stats.kstest(noise.ravel(), stats.gumbel_r.cdf).pvalue > 0.01
+    assert stats.kstest(noise.ravel() + 0.02, stats.gumbel_r.cdf).pvalue < 1e-6, "the test cannot tell"
+
+
+def test_noise_is_minus_the_logarithm_of_every_draw_but_zero():
+    exponential = np.random.default_rng(SEED_OF_A_ZERO).standard_exponential(200_000, dtype="float32")
+    assert np.count_nonzero(exponential == 0) == 1, "NumPy draws other numbers now: take another seed"
+    noise = gumbel_noise(np.random.default_rng(SEED_OF_A_ZERO), (200_000,))
+    drawn = exponential > 0
+    np.testing.assert_array_equal(noise[drawn], -np.log(exponential[drawn]))
+    assert 15 < noise[~drawn] < 17
+
+
+def test_noise_has_a_bound(rng):
+    for _ in range(10):  # 2e8 draws at K = 128 are a tenth of these
+        assert gumbel_noise(rng, (1_600_000,)).max() < 20
+    assert gumbel_noise(Exponential(), (3,)).max() < 20
+
+
+@pytest.mark.parametrize("draw", [sample, sample_plainly])
+def test_code_40_nats_below_another_is_never_drawn(draw, monkeypatch):
+    prior = PixelCNN((1, 2), 128, filters=2)
+    prior.set_weights([0 * w for w in prior.get_weights()])
+    prior.network.get_layer("logits").bias.assign([0] + [-40] * 127)
+    assert not draw(prior, 1_000, seed=SEED_OF_A_ZERO).any()
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Exponential())
+    assert not draw(prior, 2, seed=0).any(), "the smallest draw there is beats 40 nats"
+
+
 # Seeds
+
+
+@pytest.mark.parametrize("draw", [sample, sample_plainly])
+def test_without_a_seed_each_call_draws_other_codes(wide_prior, draw):
+    keras.utils.set_random_seed(0)
+    first, second = (draw(wide_prior, 8) for _ in range(2))
+    assert not np.array_equal(first, second)
+    keras.utils.set_random_seed(0)
+    np.testing.assert_array_equal(draw(wide_prior, 8), first)
+    np.testing.assert_array_equal(draw(wide_prior, 8), second)
+    keras.utils.set_random_seed(1)
+    assert not np.array_equal(draw(wide_prior, 8), first)
 
 
 def test_same_seed_same_codes(wide_prior):
@@ -118,20 +178,20 @@ def test_samples_are_int32_numpy_in_range(wide_prior):
 
 
 def test_sampler_follows_weights_that_change(wide_prior):
-    before = sample(wide_prior, 8)
+    before = sample(wide_prior, 8, seed=0)
     wide_prior.set_weights([-w for w in wide_prior.get_weights()])
-    after = sample(wide_prior, 8)
+    after = sample(wide_prior, 8, seed=0)
     twin = PixelCNN.from_config(wide_prior.get_config())
     twin.set_weights(wide_prior.get_weights())
-    np.testing.assert_array_equal(sample(twin, 8), after)
+    np.testing.assert_array_equal(sample(twin, 8, seed=0), after)
     assert not np.array_equal(before, after)
 
 
 def test_sampling_works_under_mixed_precision(mixed_bfloat16, tiny_prior):
     prior = tiny_prior(spread=1.5, code_shape=(3, 4), num_embeddings=7)
-    codes = sample(prior, 50)
+    codes = sample(prior, 50, seed=0)
     assert len(np.unique(codes)) > 3
-    assert (codes == vqlib.sampling.sample_plainly(prior, 50)).mean() > 0.9  # bfloat16 tips some close choices
+    assert (codes == sample_plainly(prior, 50, seed=0)).mean() > 0.9  # bfloat16 tips some close choices
 
 
 # Inpainting
@@ -181,7 +241,8 @@ def test_later_kept_codes_do_not_change_earlier_draws(wide_prior, rng):
 def test_one_mask_serves_all_grids(wide_prior, rng):
     known, keep = rng.integers(7, size=(6, 3, 4)), rng.random((3, 4)) < 0.5
     np.testing.assert_array_equal(
-        sample(wide_prior, codes=known, keep=keep), sample(wide_prior, codes=known, keep=np.stack([keep] * 6))
+        sample(wide_prior, codes=known, keep=keep, seed=0),
+        sample(wide_prior, codes=known, keep=np.stack([keep] * 6), seed=0),
     )
 
 
@@ -229,5 +290,114 @@ def test_bad_arguments_are_refused(wide_prior, arguments, error, message):
         sample(wide_prior, **arguments)
 
 
-def test_sample_is_public():
-    assert vqlib.sample is sample
+@pytest.mark.parametrize("draw", [sample, sample_plainly])
+def test_what_is_no_prior_is_refused(draw, tiny_vqvae, wide_prior):
+    with pytest.raises(
+        TypeError, match=r"takes a prior, and this is the VQVAE: `model, prior = vqlib\.load_pretrained"
+    ):
+        draw(tiny_vqvae(), 4)
+    with pytest.raises(TypeError, match=r"a tuple of 2 was given\. .*`model, prior = vqlib\.load_pretrained\(\)`"):
+        draw((tiny_vqvae(), wide_prior), 4)
+    with pytest.raises(TypeError, match=r"such as PixelCNN or GatedPixelCNN, but a Sequential was given"):
+        draw(keras.Sequential(), 4)
+    with pytest.raises(TypeError, match=r"but a str was given"):
+        draw("mnist", 4)
+
+
+# Conditions
+
+
+@pytest.fixture
+def told_prior():
+    """A prior over 2 x 3 grids that does what a label, or a grid of 1 x 3 codes, tells it."""
+
+    def make(condition_shape):
+        keras.utils.set_random_seed(0)
+        prior = GatedPixelCNN(
+            (2, 3), 5, filters=6, num_layers=2, condition_shape=condition_shape, num_conditions=4, dropout=0.1
+        )
+        generator = np.random.default_rng(0)
+        prior.set_weights([2 * generator.normal(size=w.shape) / np.sqrt(max(len(w), 4)) for w in prior.get_weights()])
+        return prior
+
+    return make
+
+
+@pytest.mark.parametrize("draw", [sample, sample_plainly])
+@pytest.mark.parametrize("condition_shape", [(), (1, 3)], ids=str)
+def test_condition_gives_the_number_of_samples_or_stands_for_all(told_prior, rng, condition_shape, draw):
+    prior = told_prior(condition_shape)
+    conditions = rng.integers(4, size=(9, *condition_shape))
+    np.testing.assert_array_equal(
+        draw(prior, condition=conditions, seed=0), draw(prior, 9, condition=conditions.tolist(), seed=0)
+    )
+    one = draw(prior, 9, condition=conditions[0], seed=0)
+    np.testing.assert_array_equal(one, draw(prior, 9, condition=np.stack([conditions[0]] * 9), seed=0))
+    assert not np.array_equal(one, draw(prior, 9, condition=(conditions[0] + 1) % 4, seed=0))
+    known, keep = rng.integers(5, size=(9, 2, 3)), np.array([[True] * 3, [False] * 3])
+    np.testing.assert_array_equal(
+        draw(prior, codes=known, keep=keep, condition=conditions[0], seed=0),
+        draw(prior, codes=known, keep=keep, condition=[conditions[0]] * 9, seed=0),
+    )
+
+
+LABELS = np.array([0, 3])
+
+
+@pytest.mark.parametrize(
+    ("condition_shape", "arguments", "error", "message"),
+    [
+        ((), {"num_samples": 2}, ValueError, r"is conditioned on class labels: .* of shape \(num_samples\), .*0..3"),
+        (
+            (1, 3),
+            {},
+            ValueError,
+            r"conditioned on grids of codes: .* of shape \(num_samples, 1, 3\), .*\(1, 3\) for all",
+        ),
+        ((), {"condition": 1}, ValueError, r"Give num_samples, the number of grids to draw, or codes and keep"),
+        ((), {"num_samples": 3, "condition": LABELS}, ValueError, r"class labels of shape \(3\), but has shape \(2,\)"),
+        (
+            (1, 3),
+            {"condition": LABELS},
+            ValueError,
+            r"must be grids of codes of shape \(2, 1, 3\), but has shape \(2,\)",
+        ),
+        ((), {"condition": LABELS + 1}, ValueError, r"condition, class labels, must lie in 0..3 .* but lies in 1..4"),
+        ((), {"num_samples": 2, "condition": 4}, ValueError, r"condition, class labels, must lie in 0..3 .* in 4..4"),
+        ((), {"condition": LABELS + 0.5}, TypeError, r"condition must be integers, class labels, but is float64"),
+    ],
+    ids=str,
+)
+def test_bad_conditions_are_refused(told_prior, condition_shape, arguments, error, message):
+    with pytest.raises(error, match=message):
+        sample(told_prior(condition_shape), **arguments)
+
+
+def test_condition_of_a_prior_without_one_is_refused(wide_prior):
+    with pytest.raises(ValueError, match=r"condition was given, but this prior is not conditioned: leave it out"):
+        sample(wide_prior, 2, condition=LABELS)
+
+
+# Memory
+
+
+@pytest.mark.parametrize(
+    ("code_shape", "num_embeddings", "number"),
+    [((7, 7), 128, 1024), ((14, 14), 8, 1024), ((32, 32), 512, 64), ((256, 256), 8192, 1)],
+    ids=str,
+)
+def test_samples_at_once_are_fewer_of_large_grids(code_shape, num_embeddings, number, wide_prior):
+    wide_prior.code_shape, wide_prior.num_embeddings = code_shape, num_embeddings
+    assert samples_at_once(wide_prior) == number
+    assert number == 1 or number * 4 * np.prod(code_shape) * num_embeddings <= 2**27
+
+
+@pytest.mark.parametrize("draw", [sample, sample_plainly])
+def test_codes_do_not_hang_on_how_many_are_drawn_at_once(told_prior, rng, draw, monkeypatch):
+    prior = told_prior(())
+    known, keep, condition = rng.integers(5, size=(12, 2, 3)), rng.random((12, 2, 3)) < 0.5, rng.integers(4, size=12)
+    arguments = {"codes": known, "keep": keep, "condition": condition, "seed": 0}
+    whole = draw(prior, **arguments)
+    monkeypatch.setattr(sampling, "BYTES_AT_ONCE", 5 * 4 * 6 * 128)
+    assert samples_at_once(prior) == 5
+    np.testing.assert_array_equal(draw(prior, **arguments), whole)

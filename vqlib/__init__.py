@@ -4,8 +4,8 @@ The library's own names:
 
 - models and layers: ``VQVAE``, ``VQVAE2``, ``PixelCNN``, ``GatedPixelCNN``, ``Classifier``; ``VectorQuantizer``,
   ``EMAVectorQuantizer``, ``FiniteScalarQuantizer``
-- data and trained weights: ``load_dataset``, ``Dataset``, ``DatasetNotFoundError``; ``load_pretrained``, ``load_card``,
-  and the module ``checkpoints``
+- data and trained weights: ``load_dataset``, ``load_images``, ``Dataset``, ``DatasetNotFoundError``;
+  ``load_pretrained``, ``load_card``, and the module ``checkpoints``
 - to use a model: ``sample``, and the modules ``metrics``, ``evaluation`` and ``plots``
 - to train for long: ``Resumable``
 
@@ -32,13 +32,15 @@ if TYPE_CHECKING:
     from vqlib.book.runs import Resumable, keep_run
     from vqlib.book.welcome import show_setup
     from vqlib.checkpoints import load_card, load_pretrained
+    from vqlib.classifier import Classifier
     from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
-    from vqlib.evaluation import Classifier
     from vqlib.finite_scalar import FiniteScalarQuantizer
     from vqlib.gated import GatedPixelCNN
     from vqlib.hierarchy import VQVAE2
+    from vqlib.image_folder import load_images
+    from vqlib.moving_average import EMAVectorQuantizer
     from vqlib.pixelcnn import PixelCNN
-    from vqlib.quantizers import EMAVectorQuantizer, VectorQuantizer
+    from vqlib.quantizers import VectorQuantizer
     from vqlib.sampling import sample
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "keep_run",
     "load_card",
     "load_dataset",
+    "load_images",
     "load_pretrained",
     "metrics",
     "plots",
@@ -73,9 +76,9 @@ _MODELS = {  # and layers: what Keras has to know to load a model
     "VQVAE2": "hierarchy",
     "PixelCNN": "pixelcnn",
     "GatedPixelCNN": "gated",
-    "Classifier": "evaluation",
+    "Classifier": "classifier",
     "VectorQuantizer": "quantizers",
-    "EMAVectorQuantizer": "quantizers",
+    "EMAVectorQuantizer": "moving_average",
     "FiniteScalarQuantizer": "finite_scalar",
 }
 _HOMES = {
@@ -87,6 +90,7 @@ _HOMES = {
     "keep_run": "book.runs",
     "load_card": "checkpoints",
     "load_dataset": "data",
+    "load_images": "image_folder",
     "load_pretrained": "checkpoints",
     "profile": "book.profiles",
     "sample": "sampling",

@@ -1,72 +1,71 @@
 """What `keras.ops` has not: each function here knows the backends that it is for."""
 
+import collections
 import functools
 import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from vqlib import _keras_internals
+from vqlib._types import Tensor
 
-tf = importlib.import_module("tensorflow") if keras.backend.backend() == "tensorflow" else None
-
-PARTS = 4  # of a sum of rows, each on a core
+tf: Any = importlib.import_module("tensorflow") if keras.backend.backend() == "tensorflow" else None
 
 
-def sparse_sums_pay():
-    """Whether sums of looked-up rows beat products with one-hot vectors: on TensorFlow, on a machine without a GPU."""
-    return tf is not None and not tf.config.list_physical_devices("GPU")
+class _Compiled:
+    """The compiled functions of a model, by name, and how often each was traced."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, Callable[..., Any]] = {}
+        self.traces: collections.Counter[str] = collections.Counter()
+
+    def trace(self, name: str, function: Callable[..., Any], *arrays: Tensor) -> Any:
+        """Call a function, which happens only while it is traced."""
+        self.traces[name] += 1
+        return function(*arrays)
 
 
-def sum_of_rows(table, rows, outputs, num_outputs):
-    """Add up rows of a table, without a copy of each: output ``outputs[p]`` of grid b gets ``table[rows[b, p]]``.
+def compiled(
+    model: Any, name: str | Any, function: Callable[..., Any], *arguments: keras.KerasTensor
+) -> Callable[..., Any]:
+    """Return a function of arrays as a compiled one, made once and kept with the model under a name.
+
+    It serves all batch sizes and sees weights that change.
 
     Parameters
     ----------
-    table : float tensor, shape (R, F)
-    rows : int tensor, shape (B, P), in 0..R - 1
-    outputs : int array, shape (P,), ascending, in 0..num_outputs - 1
-    num_outputs : int
-
-    Returns
-    -------
-    float tensor, shape (B, num_outputs, F); its gradient has the table's shape
+    model : keras.Model
+        Whose variables the function uses.
+    name : str
+        A later call with this name returns what the first one made, whatever function it gives.
+    function : callable
+        For example a method of the model.
+    *arguments : keras.KerasTensor
+        The shapes, None where any size will do, and dtypes of the arrays.
     """
-    batch, filters = ops.shape(rows)[0], table.shape[1]
-    parts = PARTS if tf is not None else 1  # TensorFlow adds up a sum on one core
-    sums = []
-    for positions in np.array_split(np.arange(num_outputs), min(parts, num_outputs)):
-        start, end = np.searchsorted(outputs, [positions[0], positions[-1] + 1])
-        size = len(positions)
-        if start == end:  # the gradient of TensorFlow's empty sum is not zero but uninitialised
-            sums.append(ops.zeros((batch, size, filters), table.dtype))
-            continue
-        numbers = ops.arange(batch, dtype="int32")[:, None] * size + (outputs[start:end] - positions[0])
-        some = _sum_of_rows(table, ops.ravel(rows[:, start:end]), ops.ravel(numbers), batch * size)
-        sums.append(ops.reshape(some, (-1, size, filters)))
-    return ops.concatenate(sums, axis=1)
+    if callable(name):  # compiled(model, function, *arguments) of ``function(model, *arrays)``, as it was called before
+        first, name = name, name.__qualname__
+        function, arguments = functools.partial(first, model), (function, *arguments)
+    kept = _kept(model)
+    if name not in kept.functions:
+        kept.functions[name] = _compile(model, functools.partial(kept.trace, name, function), arguments)
+    return kept.functions[name]
 
 
-def _sum_of_rows(table, rows, sums, num_sums):
-    if tf is None:
-        return ops.segment_sum(ops.take(table, rows, axis=0), sums, num_sums, sorted=True)
-    return tf.raw_ops.SparseSegmentSumWithNumSegments(data=table, indices=rows, segment_ids=sums, num_segments=num_sums)
+def num_traces(model: Any) -> dict[str, int]:
+    """Return how often each compiled function of a model was traced, by its name."""
+    return dict(_kept(model).traces)
 
 
-def compiled(model, function, *arguments):
-    """Return ``function(model, *arrays)`` as a compiled function of the arrays, made once and kept with the model.
-
-    It serves all batch sizes and sees weights that change. `arguments` are KerasTensors: the shapes, None where any
-    size will do, and dtypes of the arrays.
-    """
-    kept = vars(model).setdefault("_compiled", {})  # past Keras, which would take it for a part of the model
-    if function not in kept:
-        kept[function] = _compile(model, functools.partial(function, model), arguments)
-    return kept[function]
+def _kept(model: Any) -> _Compiled:
+    if not hasattr(model, "_compiled"):
+        model._compiled = _Compiled()
+    return model._compiled
 
 
-def _compile(model, function, arguments):
+def _compile(model: Any, function: Callable[..., Any], arguments: Sequence[keras.KerasTensor]) -> Callable[..., Any]:
     if keras.backend.backend() == "tensorflow":
         return tf.function(
             function, autograph=False, input_signature=[tf.TensorSpec(x.shape, x.dtype) for x in arguments]
@@ -75,7 +74,7 @@ def _compile(model, function, arguments):
         import jax
 
         @jax.jit
-        def pure(values, *arrays):
+        def pure(values: list[Tensor], *arrays: Tensor) -> Any:
             with keras.StatelessScope(list(zip(model.variables, values, strict=True))):
                 return function(*arrays)
 
@@ -83,7 +82,15 @@ def _compile(model, function, arguments):
     return function
 
 
-def has_values(tensor):
+def argmin(x: Tensor) -> Tensor:
+    """Return the place of the least entry along the last axis, the first of equal ones: (..., K) -> (...) int32.
+
+    On TensorFlow, Keras's own tells -0 from 0 by their bits, in operations that exporters do not know.
+    """
+    return ops.argmin(x, axis=-1) if tf is None else tf.argmin(x, axis=-1, output_type="int32")
+
+
+def has_values(tensor: Tensor) -> bool:
     """Whether a tensor has its values now: none that is traced, inside a compiled function, has."""
     if keras.backend.backend() == "jax":
         import jax
@@ -92,12 +99,7 @@ def has_values(tensor):
     return hasattr(tensor, "numpy")
 
 
-def is_stateless():
-    """Whether Keras keeps variables as they are, and collects their new values: in its ``fit`` on JAX."""
-    return _keras_internals.in_stateless_scope()
-
-
-def accelerators():
+def accelerators() -> list[str]:
     """Return the names of the GPUs, or other accelerators, that there are to compute on."""
     if keras.backend.backend() == "jax":
         import jax
@@ -109,22 +111,22 @@ def accelerators():
     return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
 
 
-def several_replicas():
+def several_replicas() -> bool:
     """Whether ``tf.distribute`` trains on several devices."""
     return keras.backend.backend() == "tensorflow" and tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
-def share_of_replica(loss):
+def share_of_replica(loss: Tensor) -> Tensor:
     """Return the loss that one replica of ``tf.distribute`` adds to the others': its mean, over the replicas."""
     return loss / tf.distribute.get_strategy().num_replicas_in_sync if several_replicas() else loss
 
 
-def sum_over_replicas(x):
+def sum_over_replicas(x: Tensor) -> Tensor:
     """Return the sum of a tensor over the replicas of ``tf.distribute``, on each of them."""
     return tf.distribute.get_replica_context().all_reduce("sum", x) if several_replicas() else x
 
 
-def of_first_replica(x):
+def of_first_replica(x: Tensor) -> Tensor:
     """Return the first replica's tensor, on each of the replicas of ``tf.distribute``."""
     if not several_replicas():
         return x

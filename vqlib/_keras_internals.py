@@ -12,13 +12,6 @@ import keras
 SEED_STATE = "seed_generator_state"  # what Keras calls the variable of a keras.random.SeedGenerator
 
 
-def in_stateless_scope() -> bool:
-    """Whether Keras keeps variables as they are, and collects their new values: in its ``fit`` on JAX."""
-    from keras.src.backend import in_stateless_scope
-
-    return in_stateless_scope()
-
-
 def start_at(model: keras.Model, epoch: int | None) -> None:
     """Let the ``fit`` that is beginning start at an epoch, from 0; with None, all later ones where they are told to.
 
@@ -58,8 +51,8 @@ def seed_generator(
 ) -> keras.random.SeedGenerator:
     """Return a generator of seeds whose state is a weight, so that it is saved with a model and restored.
 
-    Keras makes the state a variable of its own, which is saved with no model. The layer must not track the generator
-    (``vars(self)["generator"] = ...``), or Keras counts the state twice.
+    Keras makes the state a variable of its own, which is saved with no model. The layer keeps the generator where Keras
+    does not look for one, in a ``functools.partial``, or Keras counts the state twice.
 
     Parameters
     ----------

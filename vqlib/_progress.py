@@ -1,6 +1,8 @@
 """How far something is that takes long, in a line that overwrites itself and is gone in the end."""
 
+import contextlib
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -67,4 +69,19 @@ def announced(items: Sequence[Item], what: str) -> Iterator[Item]:
                 line.show(f"{what}: {done / len(items):.0%} ...")
             yield item
     finally:
+        line.wipe()
+
+
+@contextlib.contextmanager
+def while_it_takes(what: str) -> Iterator[None]:
+    """Show a line while a block runs, from PATIENCE seconds on, where no part of it can be counted."""
+    line = Line()
+    timer = threading.Timer(PATIENCE, line.show, [f"{what} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
         line.wipe()

@@ -1,19 +1,43 @@
 """VQVAE: a convolutional encoder, a quantizer, and a decoder that mirrors the encoder; what all autoencoders share."""
 
+import threading
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
+from numpy.typing import ArrayLike
 
 from vqlib import _backend as backend
-from vqlib._callbacks import show_data
-from vqlib._checks import check_codes, check_images, check_positive_integer, inputs_of, refuse_sample_weight
+from vqlib._batches import batch_size_for, bytes_of_activations, in_batches, is_finite
+from vqlib._checks import (
+    IMAGE_AXES,
+    as_array,
+    check_codes,
+    check_images,
+    check_positive_integer,
+    check_sizes,
+    refuse_sample_weight,
+    shape_of,
+)
+from vqlib._defaults import Unset, or_default, unset
+from vqlib._model import CheckedModel, learned_by_gradient, warn_of_loss_watchers
 from vqlib._progress import announced
-from vqlib.quantizers import VectorQuantizer
+from vqlib._types import Tensor
+from vqlib.levels import Level, check_quantizer
+from vqlib.quantizers import VECTORS_TO_START_FROM, VectorQuantizer
 
-IMAGES_PER_BATCH = 1024  # in encode and decode
+IMAGES_TO_ADAPT_TO = 1000  # for the start of the codebook
 
 
-def build_encoder(image_shape, embedding_dim, filters=(32, 64), strides=2, name="encoder"):
+def build_encoder(
+    image_shape: Sequence[int],
+    embedding_dim: int,
+    filters: Sequence[int] = (32, 64),
+    strides: int | Sequence[int] = 2,
+    name: str = "encoder",
+) -> keras.Model:
     """Return the encoder, (B, H, W, C) -> (B, H / s, W / s, D), s the product of the strides.
 
     One strided 3 x 3 convolution with a ReLU for each entry of `filters`, then a 1 x 1 convolution to D channels.
@@ -26,7 +50,13 @@ def build_encoder(image_shape, embedding_dim, filters=(32, 64), strides=2, name=
     return keras.Model(images, z, name=name)
 
 
-def build_decoder(code_shape, embedding_dim, channels, filters=(32, 64), strides=2):
+def build_decoder(
+    code_shape: Sequence[int],
+    embedding_dim: int,
+    channels: int,
+    filters: Sequence[int] = (32, 64),
+    strides: int | Sequence[int] = 2,
+) -> keras.Model:
     """Return the decoder, (B, h, w, D) -> (B, H, W, C): the strided layers transposed, then 3 x 3 to C channels."""
     z_q = keras.Input((*code_shape, embedding_dim), name="quantized")
     x = z_q
@@ -37,16 +67,24 @@ def build_decoder(code_shape, embedding_dim, channels, filters=(32, 64), strides
     return keras.Model(z_q, images, name="decoder")
 
 
-def strides_of(filters, strides):
+def strides_of(filters: Sequence[int], strides: int | Sequence[int]) -> tuple[int, ...]:
     """Return one stride for each entry of `filters`."""
-    return (strides,) * len(filters) if np.ndim(strides) == 0 else tuple(strides)
+    values = np.asarray(strides).tolist()
+    return tuple(values) if isinstance(values, list) else (values,) * len(filters)
 
 
-class Autoencoder(keras.Model):
-    """What VQVAE and :class:`vqlib.VQVAE2` share: fit, evaluate and predict on images, which are their own targets.
+class Autoencoder(CheckedModel):
+    """What VQVAE and :class:`vqlib.VQVAE2` share: training, encoding and decoding of images, their own targets.
 
-    A subclass gives ``call``, images (B, H, W, C) -> reconstructions (B, H, W, C), and has quantizers among its layers,
-    which add losses of their own.
+    A subclass gives
+
+    - ``call``, images (B, H, W, C) -> reconstructions (B, H, W, C), which quantizes by :meth:`Level.quantize`, and
+      leaves the answers of all levels in ``_kept.quantized``, for :meth:`compute_loss`;
+    - ``_outputs_for``, images and the place of a level -> what the level quantizes, (B, h, w, D);
+    - ``_encode_batch``, images -> the codes of each level, and whether all that was quantized is finite;
+    - ``_decode_batch``, the codes of each level -> a tuple of images;
+
+    and calls ``_set_parts`` with its networks and ``_set_levels`` at the end of its constructor.
 
     Parameters
     ----------
@@ -56,61 +94,214 @@ class Autoencoder(keras.Model):
         What H and W must be divisible by.
     data_variance : float
         Divides the mean squared error.
+
+    Attributes
+    ----------
+    levels : tuple of Level
+        One for each level of codes. What is written as ``for level in model.levels`` works for one level and for two.
     """
 
-    def __init__(self, image_shape, stride, data_variance, **kwargs):
+    def __init__(self, image_shape: Sequence[int], stride: int, data_variance: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if len(image_shape) != 3:
-            raise ValueError(f"image_shape must be (height, width, channels), but {tuple(image_shape)} was given.")
-        for size in image_shape:
-            check_positive_integer("Each entry of image_shape", size)
-        if image_shape[0] % stride or image_shape[1] % stride:
+        self.image_shape = check_sizes("image_shape", image_shape, IMAGE_AXES)
+        if self.image_shape[0] % stride or self.image_shape[1] % stride:
             raise ValueError(
                 f"Height and width must be divisible by {stride}, the product of the strides, "
-                f"but image_shape is {tuple(image_shape)}. Pad or crop the images."
+                f"but image_shape is {self.image_shape}. Pad or crop the images."
             )
-        if not data_variance > 0:
-            raise ValueError(f"data_variance must be above 0, but {data_variance!r} was given.")
-        self.image_shape = tuple(image_shape)
+        if np.ndim(data_variance) or not isinstance(data_variance, (int, float, np.number)) or not data_variance > 0:
+            raise ValueError(
+                f"data_variance must be above 0, but {data_variance!r} was given. "
+                "It is one number, the variance of all training pixels: x_train.var(); adapt(x_train) finds it."
+            )
         self.data_variance = float(data_variance)
         self.reconstruction_loss = keras.metrics.Mean(name="reconstruction_loss")
+        self._kept = threading.local()  # what a call leaves for compute_loss; a replica of tf.distribute has a thread
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute that is none of the model's parts."""
+        if name in vars(self).get("_parts", ()):
+            raise AttributeError(
+                f"{name} cannot be replaced: compiled functions would go on with the old one, and a saved model with "
+                f"a new one of the usual kind. Make a new {type(self).__name__}, which takes parts of your own."
+            )
+        super().__setattr__(name, value)
+
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
         """Return the loss of a batch: reconstruction, plus what quantizers added; the images are the targets."""
         refuse_sample_weight(sample_weight)
         squared_error = ops.mean((ops.cast(x, "float32") - y_pred) ** 2)
         reconstruction_loss = squared_error / self.data_variance
-        self.reconstruction_loss.update_state(reconstruction_loss, sample_weight=ops.shape(x)[0])
         loss = backend.share_of_replica(reconstruction_loss + sum(self.losses))
-        for layer in self.layers:
-            if hasattr(layer, "finish_call"):
-                layer.finish_call()
+        self.reconstruction_loss.update_state(reconstruction_loss, sample_weight=ops.shape(x)[0])
+        for level, quantized in zip(self.levels, self._kept.quantized, strict=True):
+            level.update_metrics(quantized)
+            if hasattr(level.quantizer, "finish_step"):
+                level.quantizer.finish_step()
         return loss
 
-    def fit(self, x=None, *args, **kwargs):
-        """Train on images, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is."""
-        self._check(x, "images to train on")
-        self._check(inputs_of(kwargs.get("validation_data")), "images to validate on")
-        show_data(kwargs.get("callbacks"), x, batch_size=kwargs.get("batch_size"))
-        return super().fit(x, *args, **kwargs)
+    def adapt(self, images: ArrayLike, method: str = "kmeans", seed: int | None = 0) -> None:
+        """Take from training images what the model has to know of its data before it is trained.
 
-    def evaluate(self, x=None, *args, **kwargs):
-        """Evaluate on images, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
-        self._check(x, "images to evaluate")
-        return super().evaluate(x, *args, **kwargs)
+        Sets ``data_variance`` to their variance, and starts the codebooks from the encoder's outputs for at most 1,000
+        of them, see :meth:`initialize_codebook`. Call it before ``fit``, and not again: the loss changes its scale.
 
-    def predict(self, x, *args, **kwargs):
-        """Reconstruct images in batches, see ``keras.Model.predict``: (N, H, W, C) -> (N, H, W, C), NumPy."""
-        self._check(x, "images to reconstruct")
-        return super().predict(x, *args, **kwargs)
+        Parameters
+        ----------
+        images : float array, shape (N, H, W, C), in [-0.5, 0.5]
+        method : "kmeans" or "data"
+        seed : int, optional
+            For the choice of the images, and of the codebook's start.
+        """
+        check_images(images, self.image_shape)
+        images = np.asarray(images)
+        variance = float(np.var(images, dtype="float64"))
+        if not variance > 0:
+            raise ValueError("images must not all be of one colour: the loss is divided by their variance.")
+        self.data_variance = variance
+        self.train_function = self.test_function = None  # compiled with the old variance, if at all
+        if any(hasattr(level.quantizer, "initialize") for level in self.levels):
+            if len(images) > IMAGES_TO_ADAPT_TO:
+                images = images[np.random.default_rng(seed).choice(len(images), IMAGES_TO_ADAPT_TO, replace=False)]
+            self.initialize_codebook(images, method, seed)
 
-    def get_config(self):
+    def initialize_codebook(
+        self, images: ArrayLike, method: str = "kmeans", seed: int | None = 0, batch_size: int | None = None
+    ) -> None:
+        """Start the codebooks from the encoder's outputs for `images` (a few hundred do), one level after the other.
+
+        The top level comes first: what the bottom level quantizes depends on the quantized top.
+
+        Parameters
+        ----------
+        images : float array, shape (N, H, W, C), in [-0.5, 0.5]
+            When they have more than 200,000 vectors, as many of these are drawn.
+        method : "kmeans" or "data"
+            For the k-means centres of the vectors, or for some of them.
+        seed : int, optional
+        batch_size : int, optional
+            Images encoded at once; as many as half a gigabyte holds by default.
+
+        Raises
+        ------
+        TypeError
+            If no quantizer has a codebook to start.
+        """
+        check_images(images, self.image_shape)
+        places = [place for place, level in enumerate(self.levels) if hasattr(level.quantizer, "initialize")]
+        if not places:
+            kind = type(self.levels[0].quantizer).__name__
+            raise TypeError(f"{kind} has no codebook to initialize. Leave this call out.")
+        size = batch_size_for(self._bytes_of_encoding(), batch_size)
+        for place in places:
+            self.levels[place].quantizer.initialize(self._vectors_of(images, place, seed, size), method, seed)
+
+    def _input_signature(self) -> keras.InputSpec:
+        """Return the shape and dtype of images."""
+        return keras.InputSpec(shape=(None, *self.image_shape), dtype="float32", name="images")
+
+    def _check_inputs(self, x: Any, purpose: str) -> Any:
+        """Raise unless `x` are images; return them, a list as an array."""
+        return check_images(x, self.image_shape, f"images {purpose}")
+
+    def _check_targets(self, x: Any, y: Any) -> Any:
+        """Return `y`, a list as an array. Anything will do: images are their own targets."""
+        return None if y is None else as_array(y, "y")
+
+    def _outputs_of_none(self) -> np.ndarray:
+        """Return no images."""
+        return np.zeros((0, *self.image_shape), "float32")
+
+    def _is_all_inputs(self, data: Any) -> bool:
+        """Whether `data` is a list of single images."""
+        return isinstance(data, (tuple, list)) and all(len(shape_of(image)) == 3 for image in data)
+
+    def _warn_of(self, callbacks: Any) -> None:
+        """Warn of callbacks that take the loss for progress while the loss moves the codebook."""
+        if any(learned_by_gradient(level.quantizer) for level in self.levels):
+            warn_of_loss_watchers(callbacks)
+
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments of this class."""
         return {**super().get_config(), "image_shape": self.image_shape, "data_variance": self.data_variance}
 
-    def _check(self, images, name):
-        if isinstance(images, np.ndarray):
-            check_images(images, self.image_shape, name)
+    def _set_parts(self, **parts: keras.layers.Layer) -> None:
+        """Set attributes that stay: functions are compiled with them."""
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self._parts = tuple(parts)
+
+    def _set_levels(self, *levels: Level) -> None:
+        self.levels = levels
+        self._metrics_of_levels = [metric for level in levels for metric in level.metrics.values()]  # found by Keras
+
+    def _outputs_for(self, images: Tensor, place: int) -> Tensor:
+        raise NotImplementedError
+
+    def _encode_batch(self, images: Tensor) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+    def _decode_batch(self, *codes: Tensor) -> tuple[Tensor]:
+        raise NotImplementedError
+
+    def _bytes_of_encoding(self) -> int:
+        """Return the bytes that one image takes on its way to codes: activations, distances and their parts."""
+        networks = [part for name in self._parts if "decoder" not in name for part in [getattr(self, name)]]
+        distances = sum(np.prod(level.code_shape) * level.quantizer.num_embeddings for level in self.levels)
+        return bytes_of_activations(*networks) + 8 * int(distances)
+
+    def _vectors_of(self, images: Any, place: int, seed: int | None, batch_size: int) -> np.ndarray:
+        """Return what a level quantizes, (N, D); a sample where there is much of it, so that memory is bounded."""
+        level = self.levels[place]
+        cells = int(np.prod(level.code_shape))
+        total = cells * len(images)
+        drawn = np.arange(total)
+        if total > VECTORS_TO_START_FROM:
+            drawn = np.sort(np.random.default_rng(seed).choice(total, VECTORS_TO_START_FROM, replace=False))
+        parts = [np.zeros((0, level.quantizer.embedding_dim), "float32")]
+        for start in announced(range(0, len(images), batch_size), "codebook"):
+            z = ops.convert_to_numpy(self._outputs_for(images[start : start + batch_size], place))
+            vectors = np.reshape(z, (-1, level.quantizer.embedding_dim))
+            first, end = np.searchsorted(drawn, [cells * start, cells * start + len(vectors)])
+            parts.append(vectors[drawn[first:end] - cells * start])
+        return np.concatenate(parts)
+
+    def _encode_levels(self, images: ArrayLike, batch_size: int | None) -> tuple[np.ndarray, ...]:
+        """Return the codes of each level, (N, h, w) int32."""
+        check_images(images, self.image_shape)
+        size = batch_size_for(self._bytes_of_encoding(), batch_size)
+        grids = [[np.zeros((0, *level.code_shape), "int32")] for level in self.levels]
+        for *codes, finite in in_batches(
+            self._encode_batch, images, dtype="float32", batch_size=size, what="autoencoder"
+        ):
+            if not finite:
+                raise ValueError(
+                    "The encoder makes NaN or infinity of these images, which no code stands for: its training has "
+                    "diverged. Train the model anew, with a lower learning rate."
+                )
+            for parts, part in zip(grids, codes, strict=True):
+                parts.append(part)
+        return tuple(np.concatenate(parts) for parts in grids)
+
+    def _decode_levels(self, codes: Sequence[np.ndarray], batch_size: int | None) -> np.ndarray:
+        """Return the images that checked codes of all levels stand for, in [-0.5, 0.5]."""
+        size = batch_size_for(bytes_of_activations(self.decoder), batch_size)
+        images = [np.zeros((0, *self.image_shape), "float32")]
+        for (part,) in in_batches(self._decode_batch, *codes, dtype="int32", batch_size=size, what="autoencoder"):
+            images.append(part)
+        return np.concatenate(images)
+
+
+def valid_images(images: Tensor) -> Tensor:
+    """Return images as float32 in [-0.5, 0.5]: what a decoder makes lies a little beyond here and there."""
+    return ops.clip(ops.cast(images, "float32"), -0.5, 0.5)
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -119,51 +310,64 @@ class VQVAE(Autoencoder):
 
     Trained by ``compile(optimizer)`` and ``fit(images)``, without targets. The loss is the paper's equation 3 with a
     Gaussian decoder: ``reconstruction_loss``, the mean squared error over `data_variance`, plus the quantizer's
-    ``codebook_loss`` and ``commitment_loss``. All are metrics, over the dataset.
+    ``codebook_loss`` and ``commitment_loss``. All are metrics, over the dataset, beside ``perplexity`` and
+    ``codes_used``.
 
     With the defaults, images (B, 28, 28, 1) become z (B, 7, 7, 16), codes (B, 7, 7), and images again; 48,913
     parameters at K = 64, as in the Keras example of 2021.
+
+    The loss of a codebook that learns by gradient is no measure of progress: it rises in the first epochs, while
+    pictures get better. Let callbacks such as ``EarlyStopping`` watch ``"val_reconstruction_loss"``.
 
     Parameters
     ----------
     image_shape : tuple of int
         (H, W, C); H and W divisible by the product of the strides.
     num_embeddings, embedding_dim : int
-        K and D of the codebook, 128 and 16 by default.
+        K and D of the codebook.
     beta : float
-        Weight of the commitment loss, 0.25 by default.
+        Weight of the commitment loss.
     filters : sequence of int
         Channels of each strided layer of the encoder; the decoder's are the same, reversed.
     strides : int or sequence of int
         The stride of each of these layers.
     data_variance : float
         Variance of the training pixels, on the scale of the images; ``data.variance`` of :func:`vqlib.load_dataset`.
+        With 1, the reconstruction loss of most pictures is small beside the others; :meth:`adapt` finds the variance.
     quantizer : keras.layers.Layer, optional
-        In place of the classic :class:`VectorQuantizer`: any layer (..., D) -> (..., D) with ``encode``, ``decode``,
-        ``num_embeddings`` and ``embedding_dim``, which adds its losses itself. Then leave K, D and beta out.
+        In place of the classic :class:`vqlib.VectorQuantizer`: any layer (..., D) -> (..., D) with ``encode``,
+        ``decode``, ``num_embeddings`` and ``embedding_dim``, which adds its losses itself. Then leave K, D and beta
+        out.
+    encoder, decoder : keras.Model, optional
+        Networks of your own, (B, H, W, C) -> (B, h, w, D) and (B, h, w, D) -> (B, H, W, C), h x w being the grid of
+        codes. `filters` and `strides` are those of the network that is not given.
+
+    Attributes
+    ----------
+    code_shape : tuple of int
+        (h, w)
     """
 
     def __init__(
         self,
-        image_shape=(28, 28, 1),
-        num_embeddings=None,
-        embedding_dim=None,
-        beta=None,
-        filters=(32, 64),
-        strides=2,
-        data_variance=1.0,
-        quantizer=None,
-        **kwargs,
-    ):
+        image_shape: Sequence[int] = (28, 28, 1),
+        num_embeddings: int = unset(128),
+        embedding_dim: int = unset(16),
+        beta: float = unset(0.25),
+        filters: Sequence[int] = (32, 64),
+        strides: int | Sequence[int] = 2,
+        data_variance: float = 1.0,
+        quantizer: keras.layers.Layer | None = None,
+        encoder: keras.Model | None = None,
+        decoder: keras.Model | None = None,
+        **kwargs: Any,
+    ) -> None:
         if quantizer is None:
-            quantizer = VectorQuantizer(
-                128 if num_embeddings is None else num_embeddings,
-                16 if embedding_dim is None else embedding_dim,
-                0.25 if beta is None else beta,
-                name="quantizer",
-            )
-        elif (num_embeddings, embedding_dim, beta) != (None, None, None):
+            sizes = or_default(num_embeddings), or_default(embedding_dim)
+            quantizer = VectorQuantizer(*sizes, or_default(beta), name="quantizer")
+        elif not all(isinstance(given, Unset) for given in (num_embeddings, embedding_dim, beta)):
             raise ValueError("Give either quantizer, or num_embeddings, embedding_dim and beta: it has its own.")
+        check_quantizer(quantizer)
         for size in (*filters, *strides_of(filters, strides)):
             check_positive_integer("Each entry of filters and strides", size)
         if len(strides_of(filters, strides)) != len(filters):
@@ -172,80 +376,121 @@ class VQVAE(Autoencoder):
             )
         stride = int(np.prod(strides_of(filters, strides)))
         # Fixed names: the same weights make the same file.
-        super().__init__(image_shape, stride, data_variance, **{"name": "vqvae", **kwargs})
-        self.code_shape = (image_shape[0] // stride, image_shape[1] // stride)
-        self.filters = tuple(filters)
-        self.strides = strides if np.ndim(strides) == 0 else tuple(strides)
-        self.encoder = build_encoder(self.image_shape, quantizer.embedding_dim, self.filters, self.strides)
-        self.quantizer = quantizer
-        self.decoder = build_decoder(
-            self.code_shape, quantizer.embedding_dim, image_shape[2], self.filters, self.strides
+        super().__init__(
+            image_shape, 1 if encoder is not None else stride, data_variance, **{"name": "vqvae", **kwargs}
         )
-        self.quantizer.build((None, *self.code_shape, quantizer.embedding_dim))
+        self.filters = tuple(int(width) for width in filters)
+        given = np.asarray(strides).tolist()
+        self.strides = tuple(given) if np.ndim(strides) else given
+        self._own_parts = [name for name, part in (("encoder", encoder), ("decoder", decoder)) if part is not None]
+        dimension = quantizer.embedding_dim
+        if encoder is None:
+            encoder = build_encoder(self.image_shape, dimension, self.filters, self.strides)
+        z_shape = encoder.compute_output_shape((None, *self.image_shape))
+        if len(z_shape) != 4 or z_shape[-1] != dimension:
+            raise ValueError(
+                f"encoder must make (batch, h, w, {dimension}) of images (batch, {_listed(self.image_shape)}), since "
+                f"embedding_dim of the quantizer is {dimension}, but makes {tuple(z_shape)}."
+            )
+        self.code_shape = (z_shape[1], z_shape[2])
+        if decoder is None:
+            decoder = build_decoder(self.code_shape, dimension, self.image_shape[2], self.filters, self.strides)
+        found = decoder.compute_output_shape((None, *z_shape[1:]))
+        if tuple(found[1:]) != self.image_shape:
+            raise ValueError(
+                f"decoder must make images (batch, {_listed(self.image_shape)}) of (batch, {_listed(z_shape[1:])}), "
+                f"but makes {tuple(found)}. The usual one enlarges by {stride}, the product of the strides."
+            )
+        self._set_parts(encoder=encoder, quantizer=quantizer, decoder=decoder)
+        self._set_levels(Level("only", quantizer, self.code_shape))
+        quantizer.build((None, *z_shape[1:]))
         self.built = True
 
     @property
-    def num_embeddings(self):
+    def num_embeddings(self) -> int:
         """K, the number of codes."""
         return self.quantizer.num_embeddings
 
     @property
-    def embedding_dim(self):
+    def embedding_dim(self) -> int:
         """D, the length of a codebook entry."""
         return self.quantizer.embedding_dim
 
-    def call(self, images, training=None):
+    def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         """Reconstruct: (B, H, W, C) -> (B, H, W, C)."""
-        return self.decoder(self.quantizer(self.encoder(images), training=training))
+        quantized = self.levels[0].quantize(self.encoder(images), training)
+        self._kept.quantized = (quantized,)
+        return self.decoder(quantized.z_q)
 
-    def encode(self, images):
-        """Return the codes of images, batch by batch: (N, H, W, C) in [-0.5, 0.5] -> (N, h, w) int32, NumPy."""
-        check_images(images, self.image_shape)
-        encode = backend.compiled(self, _encode, keras.KerasTensor((None, *self.image_shape), "float32"))
-        codes = [ops.convert_to_numpy(encode(np.asarray(batch, "float32"))) for batch in batches(images)]
-        return np.concatenate([np.zeros((0, *self.code_shape), "int32"), *codes])
+    def encode(self, images: ArrayLike, batch_size: int | None = None) -> np.ndarray:
+        """Return the codes of images, batch by batch.
 
-    def decode(self, codes):
-        """Return the images that codes stand for, batch by batch: (N, h, w) int -> (N, H, W, C) float32, NumPy."""
-        codes = check_codes(codes, self.num_embeddings, self.code_shape)
-        decode = backend.compiled(self, _decode, keras.KerasTensor((None, *self.code_shape), "int32"))
-        images = [ops.convert_to_numpy(decode(batch)) for batch in batches(codes)]
-        return np.concatenate([np.zeros((0, *self.image_shape), "float32"), *images])
+        Parameters
+        ----------
+        images : float array, shape (N, H, W, C), in [-0.5, 0.5]
+        batch_size : int, optional
+            Images encoded at once; as many as half a gigabyte holds by default, and 1024 at most.
 
-    def initialize_codebook(self, images, method="kmeans", seed=0):
-        """Start the codebook from the encoder's outputs for `images` (a few hundred do).
+        Returns
+        -------
+        codes : int32 NumPy array, shape (N, h, w), in 0..K - 1
 
-        `method` is "kmeans", for their k-means centres, or "data", for some of them.
+        Raises
+        ------
+        ValueError
+            If the images have another shape or range, or the encoder makes NaN or infinity of them.
+        TypeError
+            If they are not floating point.
         """
-        check_images(images, self.image_shape)
-        if not hasattr(self.quantizer, "initialize"):
-            raise TypeError(f"{type(self.quantizer).__name__} has no codebook to initialize. Leave this call out.")
-        self.quantizer.initialize(self.encoder(images), method, seed)
+        (codes,) = self._encode_levels(images, batch_size)
+        return codes
 
-    def get_config(self):
+    def decode(self, codes: ArrayLike, batch_size: int | None = None) -> np.ndarray:
+        """Return the images that codes stand for, batch by batch.
+
+        Parameters
+        ----------
+        codes : int array, shape (N, h, w), in 0..K - 1
+        batch_size : int, optional
+            Images decoded at once; as many as half a gigabyte holds by default, and 1024 at most.
+
+        Returns
+        -------
+        images : float32 NumPy array, shape (N, H, W, C), in [-0.5, 0.5]
+            The decoder's outputs, clipped: they lie a little beyond here and there.
+        """
+        return self._decode_levels([check_codes(codes, self.num_embeddings, self.code_shape)], batch_size)
+
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make this model anew."""
         return {
             **super().get_config(),
             "filters": self.filters,
             "strides": self.strides,
             "quantizer": keras.saving.serialize_keras_object(self.quantizer),
+            **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._own_parts},
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "VQVAE":
         """Make a model from :meth:`get_config`'s answer."""
-        return cls(**{**config, "quantizer": keras.saving.deserialize_keras_object(config["quantizer"])})
+        parts: dict[str, Any] = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("quantizer", "encoder", "decoder")
+            if name in config
+        }
+        return cls(**(config | parts))
+
+    def _outputs_for(self, images: Tensor, place: int) -> Tensor:
+        return self.encoder(images)
+
+    def _encode_batch(self, images: Tensor) -> tuple[Tensor, ...]:
+        z = self.encoder(images)
+        return ops.cast(self.quantizer.encode(z), "int32"), is_finite(z)
+
+    def _decode_batch(self, codes: Tensor) -> tuple[Tensor]:
+        return (valid_images(self.decoder(self.quantizer.decode(codes))),)
 
 
-def _encode(model, images):
-    return model.quantizer.encode(model.encoder(images))
-
-
-def _decode(model, codes):
-    return model.decoder(model.quantizer.decode(codes))
-
-
-def batches(array):
-    """Return the parts of an array that ``encode`` and ``decode`` work on, one after the other."""
-    starts = announced(range(0, len(array), IMAGES_PER_BATCH), "autoencoder")
-    return (array[i : i + IMAGES_PER_BATCH] for i in starts)
+def _listed(shape: Sequence[int | None]) -> str:
+    return ", ".join(str(size) for size in shape)

@@ -8,11 +8,21 @@ import os
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
 
-SHAPES = {"mnist": (28, 28), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3), "digits": (28, 28)}
+from vqlib._checks import check_images
+from vqlib._forms import as_images, as_labels, rescaled, split_rows
+
+SHAPES: dict[str, tuple[int, ...]] = {
+    "mnist": (28, 28),
+    "fashion_mnist": (28, 28),
+    "cifar10": (32, 32, 3),
+    "digits": (28, 28),
+}
 KERAS_FILES = {  # in the folder datasets of Keras's cache
     "mnist": ["mnist.npz"],
     "fashion_mnist": [
@@ -21,18 +31,23 @@ KERAS_FILES = {  # in the folder datasets of Keras's cache
     ],
     "cifar10": ["cifar-10-batches-py-target_archive"],
 }
+PARTS = ("train", "val", "test")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 VALIDATION_IMAGES = 5_000  # the last of the training file, for the datasets that Keras ships
 DIGITS_SPLIT = (1_297, 250, 250)
+OTHER_FORMS = "Dataset.from_arrays takes images and labels in other forms."
 
 
 class DatasetNotFoundError(FileNotFoundError):
     """No place that was looked in holds the dataset."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Dataset:
     """Images and labels, split three ways.
+
+    The arrays must be as described here. :meth:`from_arrays` makes them so from other forms, and
+    :func:`vqlib.load_images` from a folder of pictures.
 
     Attributes
     ----------
@@ -40,33 +55,142 @@ class Dataset:
     x_train, x_val, x_test : float32 arrays, shape (N, H, W, C), in [-0.5, 0.5]
         Disjoint. Every model in the book trains on the first, is chosen on the second and judged on the third, so
         that a prior is never judged on images that its tokenizer was trained on.
-    y_train, y_val, y_test : int32 arrays, shape (N,)
-        Class labels.
+    y_train, y_val, y_test : int32 arrays, shape (N,), or None
+        Class labels, from 0; None, all three, where there are none.
+    class_names : tuple of str, optional
+        The name of each label.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array has another dtype, shape or range.
     """
 
     name: str
     x_train: np.ndarray
-    y_train: np.ndarray
+    y_train: np.ndarray | None
     x_val: np.ndarray
-    y_val: np.ndarray
+    y_val: np.ndarray | None
     x_test: np.ndarray
-    y_test: np.ndarray
+    y_test: np.ndarray | None
+    class_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arrays."""
+        missing = [f"y_{part}" for part in PARTS if getattr(self, f"y_{part}") is None]
+        if 0 < len(missing) < len(PARTS):
+            raise ValueError(f"Missing: {', '.join(missing)}. Give the labels of all three parts, or of none.")
+        for part in PARTS:
+            images, labels = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+            if not isinstance(images, np.ndarray) or images.dtype != np.float32:
+                raise TypeError(f"x_{part} must be a float32 array, but is {_described(images)}. {OTHER_FORMS}")
+            check_images(images, None if part == "train" else self.x_train.shape[1:], f"x_{part}")
+            if labels is not None:
+                self._check_labels(labels, len(images), f"y_{part}")
+
+    def __repr__(self) -> str:
+        """Return the dataset in words: its arrays would fill the screen."""
+        sizes = "/".join(str(len(getattr(self, f"x_{part}"))) for part in PARTS)
+        shape = " x ".join(map(str, self.x_train.shape[1:]))
+        if self.class_names is not None:
+            labels = f"{len(self.class_names)} classes"
+        else:
+            labels = "no labels" if self.y_train is None else "labels"
+        return f"<Dataset {self.name!r}: {sizes} images to train/validate/test on, {shape}, {labels}>"
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: Any,
+        y: Any = None,
+        *,
+        x_val: Any = None,
+        y_val: Any = None,
+        x_test: Any = None,
+        y_test: Any = None,
+        value_range: tuple[float, float] | None = None,
+        validation: float = 0.1,
+        test: float = 0.1,
+        seed: int | None = 0,
+        class_names: Sequence[str] | None = None,
+        name: str = "own",
+    ) -> Self:
+        """Make a dataset from images in any usual form.
+
+        Parameters
+        ----------
+        x : array, tensor or sequence of images, shape (N, H, W) or (N, H, W, C)
+            uint8 in 0..255, floating point in [0, 1], or floating point in [-0.5, 0.5]; which of these, dtype and
+            values tell. Where they leave it open, nothing is guessed: an error asks for `value_range`.
+        y : array of int, shape (N,), optional
+            Class labels, from 0.
+        x_val, y_val, x_test, y_test : optional
+            The same for the validation and the test images. Those that are not given are drawn from `x`, and its
+            order then changes.
+        value_range : pair of float, optional
+            The values of black and white, for example (0, 255), (0, 16) or (-1, 1); then any numbers will do.
+        validation, test : float
+            The shares of `x` to be drawn as validation and as test images.
+        seed : int or None
+            For that draw; None draws anew each time.
+        class_names : sequence of str, optional
+            The name of each label.
+        name : str
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        TypeError, ValueError
+            If images or labels have none of these forms; the message says what was found.
+        """
+        given = {"x": x, "x_val": x_val, "x_test": x_test}
+        images = as_images({key: value for key, value in given.items() if value is not None}, value_range)
+        labels = {}
+        for key, value in {"y": y, "y_val": y_val, "y_test": y_test}.items():
+            whose = key.replace("y", "x")
+            if value is not None and whose not in images:
+                raise ValueError(f"{key} was given, but no {whose}.")
+            if value is not None:
+                labels[key] = as_labels(key, value, len(images[whose]))
+        names = None if class_names is None else tuple(map(str, class_names))
+        validation = 0 if "x_val" in images else validation
+        test = 0 if "x_test" in images else test
+        drawn = split_rows(len(images["x"]), validation, test, seed)
+        fields: dict[str, Any] = {}
+        for part, rows in zip(PARTS, drawn, strict=True):
+            source, chosen = (f"_{part}", slice(None)) if f"x_{part}" in images else ("", rows)
+            fields[f"x_{part}"] = images[f"x{source}"][chosen]
+            fields[f"y_{part}"] = labels[f"y{source}"][chosen] if f"y{source}" in labels else None
+        return cls(name, class_names=names, **fields)
+
+    def _check_labels(self, labels: Any, number: int, name: str) -> None:
+        if not isinstance(labels, np.ndarray) or labels.dtype != np.int32 or labels.shape != (number,):
+            raise ValueError(f"{name} must be int32 of shape ({number},), but is {_described(labels)}. {OTHER_FORMS}")
+        end = np.inf if self.class_names is None else len(self.class_names)
+        if labels.size and (labels.min() < 0 or labels.max() >= end):
+            expected = "labels from 0" if self.class_names is None else f"labels of the {end} class_names, from 0"
+            raise ValueError(f"{name} must be {expected}, but lies in {labels.min()}..{labels.max()}.")
 
     @functools.cached_property
-    def variance(self):
+    def variance(self) -> float:
         """The variance of all training pixels, a float, on the scale of the images."""
         return float(np.var(self.x_train, dtype="float64"))
 
     @functools.cached_property
-    def sha256(self):
+    def sha256(self) -> str:
         """A hash over all images and labels, hexadecimal: the same for the same data in the same order."""
         digest = hashlib.sha256()
-        for field in dataclasses.fields(self)[1:]:
-            digest.update(np.ascontiguousarray(getattr(self, field.name)))
+        for part in PARTS:
+            for array in (getattr(self, f"x_{part}"), getattr(self, f"y_{part}")):
+                if array is not None:
+                    digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 
-def load_dataset(name="mnist", data_dir=None):
+def load_dataset(name: str = "mnist", data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """Load a dataset, from the first place that has it.
 
     Looked in: `data_dir`, the folder named by the environment variable ``VQLIB_DATA_DIR``, and Keras's own cache and
@@ -111,7 +235,7 @@ def load_dataset(name="mnist", data_dir=None):
     return _split(name, {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test})
 
 
-def find_file(name, data_dir=None):
+def find_file(name: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[pathlib.Path | None, list[str]]:
     """Look for a dataset's file in the folders that :func:`load_dataset` looks in before it asks Keras.
 
     Returns
@@ -133,13 +257,13 @@ def find_file(name, data_dir=None):
     return None, looked
 
 
-def keras_files(name):
+def keras_files(name: str) -> list[pathlib.Path]:
     """Return the files with which Keras loads a dataset from its cache; where one is not there, it downloads it."""
     home = pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
     return [home / "datasets" / file for file in KERAS_FILES[name]]
 
 
-def check_file(path):
+def check_file(path: pathlib.Path) -> None:
     """Raise ValueError where a file is cut short or lacks an array; it reads the file's table of contents alone."""
     with _opened(path) as file:
         for name in ARRAYS:
@@ -147,14 +271,18 @@ def check_file(path):
                 raise KeyError(f"{name} is not among {', '.join(file)}")
 
 
-def to_images(pixels):
+def to_images(pixels: np.ndarray) -> np.ndarray:
     """Turn pixels (N, H, W) or (N, H, W, C), uint8 in 0..255, into images (N, H, W, C), float32 in [-0.5, 0.5]."""
-    pixels = pixels[..., None] if pixels.ndim == 3 else pixels
-    return pixels.astype("float32") / 255 - 0.5
+    return rescaled(pixels[..., None] if pixels.ndim == 3 else pixels, 0, 255)
+
+
+def _described(array: Any) -> str:
+    """Return dtype and shape of an array, or the type of what is none, in words."""
+    return f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
 @contextlib.contextmanager
-def _opened(path):
+def _opened(path: pathlib.Path) -> Iterator[Any]:
     """Open a file of arrays; what goes wrong is said in the reader's words."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -171,7 +299,7 @@ def _opened(path):
         raise ValueError(f"{path} cannot be read as plain arrays: {error} Pickled files are refused.") from error
 
 
-def _read_npz(name, path):
+def _read_npz(name: str, path: pathlib.Path) -> dict[str, np.ndarray]:
     """Return the four arrays of a file, checked."""
     with _opened(path) as file:
         arrays = {key: file[key] for key in ARRAYS}
@@ -191,19 +319,22 @@ def _read_npz(name, path):
     return arrays
 
 
-def _split(name, arrays):
+def _split(name: str, arrays: Mapping[str, np.ndarray]) -> Dataset:
     """Return the dataset, with the last training images set aside for validation."""
     x, y = arrays["x_train"], arrays["y_train"].astype("int32").ravel()
     cut = len(x) - VALIDATION_IMAGES
     return Dataset(
         name,
-        *(to_images(x[:cut]), y[:cut]),
-        *(to_images(x[cut:]), y[cut:]),
-        *(to_images(arrays["x_test"]), arrays["y_test"].astype("int32").ravel()),
+        x_train=to_images(x[:cut]),
+        y_train=y[:cut],
+        x_val=to_images(x[cut:]),
+        y_val=y[cut:],
+        x_test=to_images(arrays["x_test"]),
+        y_test=arrays["y_test"].astype("int32").ravel(),
     )
 
 
-def _digits():
+def _digits() -> Dataset:
     """Return scikit-learn's digits, shuffled once and for all, resized, and split."""
     from sklearn.datasets import load_digits
 
@@ -215,5 +346,5 @@ def _digits():
     images = np.pad(pixels, [(0, 0), (4, 4), (4, 4), (0, 0)]) - 0.5
     labels = digits.target[order].astype("int32")
     cuts = np.cumsum(DIGITS_SPLIT)[:2]
-    parts = zip(np.split(images, cuts), np.split(labels, cuts), strict=True)
-    return Dataset("digits", *(array for part in parts for array in part))
+    (x_train, x_val, x_test), (y_train, y_val, y_test) = np.split(images, cuts), np.split(labels, cuts)
+    return Dataset("digits", x_train, y_train, x_val, y_val, x_test, y_test)

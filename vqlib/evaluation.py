@@ -1,131 +1,29 @@
-"""How good samples and codes are: a classifier and distances between its features, nearest images, picture codecs."""
+"""How good samples and codes are: distances between features, nearest images, picture codecs."""
 
 import io
 import math
+from collections.abc import Sequence
+from typing import Any, Literal
 
-import keras
 import numpy as np
+import numpy.typing as npt
 import PIL.features
 import PIL.Image
-from keras import layers, ops
 
-from vqlib import _backend as backend
-from vqlib._callbacks import show_data
-from vqlib._checks import check_images, check_positive_integer, dtype_of, refuse_sample_weight, shape_of
+from vqlib._checks import check_images, check_positive_integer, to_numpy
 from vqlib._progress import announced
 from vqlib.data import to_images
 from vqlib.metrics import mean_squared_error
 
-IMAGES_PER_BATCH = 1024  # in features and classify
 # How Pillow writes each format, at its smallest, with and without loss.
-LOSSY = {"JPEG": {"optimize": True}, "WebP": {"method": 6}}
-LOSSLESS = {"PNG": {"optimize": True}, "WebP": {"method": 6, "lossless": True, "quality": 100}}
+LOSSY: dict[str, dict[str, Any]] = {"JPEG": {"optimize": True}, "WebP": {"method": 6}}
+LOSSLESS: dict[str, dict[str, Any]] = {
+    "PNG": {"optimize": True},
+    "WebP": {"method": 6, "lossless": True, "quality": 100},
+}
 
 
-@keras.saving.register_keras_serializable("vqlib")
-class Classifier(keras.Model):
-    """A small convolutional classifier, which judges samples: by the class that it reads, and by its features.
-
-    Trained by ``compile(optimizer)`` and ``fit(images, labels)``. Called on images (B, H, W, C) it returns logits
-    (B, num_classes). Metrics, over the dataset: ``loss``, the mean cross-entropy in nats, and ``accuracy``.
-
-    For each entry of `filters` a 3 x 3 convolution with a ReLU and a 2 x 2 max-pooling; then the features, a dense
-    layer with a leaky ReLU, so that none of them dies; then the logits. With the defaults 89,546 parameters.
-
-    Parameters
-    ----------
-    image_shape : tuple of int
-        (H, W, C).
-    num_classes : int
-    filters : sequence of int
-        Channels of each convolution; the last is also F, the number of features.
-    """
-
-    def __init__(self, image_shape=(28, 28, 1), num_classes=10, filters=(16, 32, 64), **kwargs):
-        super().__init__(**{"name": "classifier", **kwargs})  # fixed names: the same weights make the same file
-        if len(image_shape) != 3:
-            raise ValueError(f"image_shape must be (height, width, channels), but {tuple(image_shape)} was given.")
-        for size in (*image_shape, *filters, num_classes):
-            check_positive_integer("num_classes, and each entry of image_shape and filters,", size)
-        self.image_shape = tuple(image_shape)
-        self.num_classes = num_classes
-        self.filters = tuple(filters)
-        self.body = keras.Sequential([keras.Input(image_shape)], name="body")  # (B, H, W, C) -> (B, F)
-        for i, width in enumerate(filters):
-            self.body.add(layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv_{i}"))
-            self.body.add(layers.MaxPooling2D(padding="same", name=f"pool_{i}"))
-        self.body.add(layers.Flatten(name="flatten"))
-        self.body.add(layers.Dense(filters[-1], activation="leaky_relu", dtype="float32", name="features"))
-        self.logits = layers.Dense(num_classes, dtype="float32", name="logits")  # float32 also in mixed precision
-        self.logits.build((None, filters[-1]))
-        self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-        self.built = True
-
-    def call(self, images):
-        """Return the logits: (B, H, W, C) -> (B, num_classes) float32."""
-        return self.logits(self.body(images))
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the mean cross-entropy of a batch, in nats."""
-        refuse_sample_weight(sample_weight)
-        self.accuracy.update_state(y, y_pred)
-        nats = keras.losses.sparse_categorical_crossentropy(y, y_pred, from_logits=True)  # (B,)
-        return backend.share_of_replica(ops.mean(nats))
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """Train on images and labels, see ``keras.Model.fit``; arrays are checked first."""
-        self._check(x, y)
-        if isinstance(kwargs.get("validation_data"), (tuple, list)):
-            self._check(*kwargs["validation_data"][:2])
-        show_data(kwargs.get("callbacks"), x, y, kwargs.get("batch_size"))
-        return super().fit(x, y, *args, **kwargs)
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Evaluate on images and labels, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
-        self._check(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
-
-    def features(self, images):
-        """Return the features, what the logits are made of: (N, H, W, C) in [-0.5, 0.5] -> (N, F) float32, NumPy."""
-        return self._in_batches(_features, images, np.zeros((0, self.filters[-1]), "float32"))
-
-    def classify(self, images):
-        """Return the likeliest class of each image: (N, H, W, C) in [-0.5, 0.5] -> (N,) int32, NumPy."""
-        return self._in_batches(_classify, images, np.zeros(0, "int32"))
-
-    def get_config(self):
-        """Return the arguments that make this model anew."""
-        config = {"image_shape": self.image_shape, "num_classes": self.num_classes, "filters": self.filters}
-        return {**super().get_config(), **config}
-
-    def _in_batches(self, function, images, empty):
-        check_images(images, self.image_shape)
-        run = backend.compiled(self, function, keras.KerasTensor((None, *self.image_shape), "float32"))
-        starts = announced(range(0, len(images), IMAGES_PER_BATCH), "classifier")
-        batches = (np.asarray(images[i : i + IMAGES_PER_BATCH], "float32") for i in starts)
-        return np.concatenate([empty, *(ops.convert_to_numpy(run(batch)) for batch in batches)])
-
-    def _check(self, images, labels):
-        if not isinstance(images, np.ndarray):
-            return
-        check_images(images, self.image_shape)
-        shape, dtype = shape_of(labels), dtype_of(labels)
-        if shape != images.shape[:1] or not dtype.startswith(("int", "uint")):
-            raise ValueError(f"labels must be {len(images)} integers, one an image, but are {dtype} of shape {shape}.")
-        low, high = np.min(labels), np.max(labels)
-        if low < 0 or high >= self.num_classes:
-            raise ValueError(f"labels must lie in 0..{self.num_classes - 1}, but lie in {low}..{high}.")
-
-
-def _features(model, images):
-    return model.body(images)
-
-
-def _classify(model, images):
-    return ops.cast(ops.argmax(model(images), axis=-1), "int32")
-
-
-def frechet_distance(features, other_features):
+def frechet_distance(features: npt.ArrayLike, other_features: npt.ArrayLike) -> float:
     r"""Return the Frechet distance between two sets of features, each taken for a Gaussian.
 
     :math:`\|\mu_1 - \mu_2\|^2 + \mathrm{Tr}(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2})`, equation 6 of Heusel
@@ -140,6 +38,11 @@ def frechet_distance(features, other_features):
     Returns
     -------
     float, at least 0, in squared units of the features; computed in float64
+
+    Raises
+    ------
+    ValueError
+        If the features have another shape, too few rows, or values that are not finite.
     """
     mean, covariance = _moments(features, "features")
     other_mean, other_covariance = _moments(other_features, "other_features")
@@ -151,7 +54,7 @@ def frechet_distance(features, other_features):
     return max(float(distance), 0.0)  # rounding can leave it below by 1e-14 of the traces
 
 
-def frechet_floor(features, sizes, repeats=10, seed=0):
+def frechet_floor(features: npt.ArrayLike, sizes: Sequence[int], repeats: int = 10, seed: int | None = 0) -> np.ndarray:
     """Return Frechet distances of real against real: what a perfect model would score, by the number of images.
 
     The distance between finite sets is biased: its mean falls about as 1 / N towards the true one (Chong and Forsyth
@@ -166,46 +69,49 @@ def frechet_floor(features, sizes, repeats=10, seed=0):
     repeats : int
         How many draws of two disjoint sets of N rows. All are from the same M rows, so that near N = M / 2 they spread
         less than fresh images would.
-    seed : int
+    seed : int or None
+        None draws anew each time.
 
     Returns
     -------
     float64 array, shape (len(sizes), repeats); its mean and standard deviation over the last axis are the floor
     """
     check_positive_integer("repeats", repeats)
+    rows = to_numpy(features)
     for size in sizes:
-        if 2 * size > len(features):
-            raise ValueError(f"Two disjoint sets of {size} need {2 * size} rows, but features has {len(features)}.")
+        check_positive_integer("Each entry of sizes", size)
+        if 2 * size > len(rows):
+            raise ValueError(f"Two disjoint sets of {size} need {2 * size} rows, but features has {len(rows)}.")
     generator = np.random.default_rng(seed)
 
-    def draw(size):
-        rows = generator.permutation(features)[: 2 * size]
-        return frechet_distance(rows[:size], rows[size:])
+    def draw(size: int) -> float:
+        drawn = generator.permutation(rows)[: 2 * size]
+        return frechet_distance(drawn[:size], drawn[size:])
 
     draws = announced([size for size in sizes for _ in range(repeats)], "frechet_floor")
     return np.reshape([draw(size) for size in draws], (len(sizes), repeats))
 
 
-def _moments(features, name):
+def _moments(features: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return mean (F,) and covariance (F, F) in float64, of checked features."""
-    features = np.asarray(features, "float64")
-    if features.ndim != 2:
-        raise ValueError(f"{name} must have shape (images, features), but has shape {features.shape}.")
-    if len(features) <= features.shape[1]:
-        least = features.shape[1] + 1
-        raise ValueError(f"{name} has {len(features)} rows; a covariance of full rank needs {least}. Give more images.")
-    if not np.isfinite(features).all():
+    rows = to_numpy(features).astype("float64")
+    if rows.ndim != 2:
+        raise ValueError(f"{name} must have shape (images, features), but has shape {rows.shape}.")
+    if len(rows) <= rows.shape[1]:
+        least = rows.shape[1] + 1
+        raise ValueError(f"{name} has {len(rows)} rows; a covariance of full rank needs {least}. Give more images.")
+    if not np.isfinite(rows).all():
         raise ValueError(f"{name} holds NaN or infinity.")
-    return features.mean(axis=0), np.cov(features, rowvar=False).reshape(features.shape[1], -1)
+    return rows.mean(axis=0), np.cov(rows, rowvar=False).reshape(rows.shape[1], -1)
 
 
-def _root(covariance):
+def _root(covariance: np.ndarray) -> np.ndarray:
     """Return the symmetric square root of a symmetric matrix without negative eigenvalues but for rounding."""
     values, vectors = np.linalg.eigh(covariance)
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
-def nearest_images(images, training_images, k=1):
+def nearest_images(images: npt.ArrayLike, training_images: npt.ArrayLike, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Find the training images nearest to each image, pixel by pixel: a sample that was memorised shows itself.
 
     Parameters
@@ -220,20 +126,28 @@ def nearest_images(images, training_images, k=1):
         Into `training_images`, the nearest first.
     squared_distances : float64 array, shape (N, k)
         Sums over the pixels; divided by H * W * C, mean squared errors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the images have another type, shape or range, or there are fewer than k training images.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    check_images(images)
-    check_images(training_images, np.shape(images)[1:], "training_images")
-    check_positive_integer("k", k)
-    rows, training_rows = (np.reshape(x, (len(x), -1)) for x in (images, training_images))
+    queries = to_numpy(check_images(images))
+    collection = to_numpy(check_images(training_images, queries.shape[1:], "training_images"))
+    if check_positive_integer("k", k) > len(collection):
+        raise ValueError(f"k must be at most the number of training images, {len(collection)}, but {k} was given.")
+    rows, training_rows = (np.reshape(x, (len(x), -1)) for x in (queries, collection))
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(training_rows)  # in chunks, by its own working
     indices = search.kneighbors(rows, return_distance=False)  # (N, k)
     differences = (training_rows[some] - row.astype("float64") for some, row in zip(indices, rows, strict=True))
     return indices, np.stack([np.sum(difference**2, axis=-1) for difference in differences])
 
 
-def codec_rate(images, codec, quality=None, sheet=False):
+def codec_rate(
+    images: npt.ArrayLike, codec: Literal["PNG", "JPEG", "WebP"], quality: int | None = None, sheet: bool = False
+) -> tuple[float, float]:
     """Measure what a picture format pays for images and what it loses, from files that Pillow writes and reads back.
 
     Pillow comes with Matplotlib.
@@ -255,13 +169,22 @@ def codec_rate(images, codec, quality=None, sheet=False):
         8 times the bytes of all files, header and all, over N.
     mse : float
         Mean squared error of what the files decode to, on the scale of the images.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the images have another type, shape or range, there are none, or the codec does not go with the quality.
+    RuntimeError
+        If this Pillow cannot write WebP.
     """
-    check_images(images)
-    if shape_of(images)[-1] not in (1, 3):
-        raise ValueError(f"images must have 1 or 3 channels, grey or colour, but have shape {shape_of(images)}.")
+    images = to_numpy(check_images(images))
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(f"images must have 1 or 3 channels, grey or colour, but have shape {images.shape}.")
+    if not len(images):
+        raise ValueError("There are no images to measure.")
     options = _options(codec, quality)
-    pixels = np.round((np.asarray(images, "float64") + 0.5) * 255).astype("uint8")
-    pictures = [_tile(pixels)] if sheet else pixels
+    pixels = np.stack([_pixels(image) for image in images])
+    pictures = [_tile(pixels)] if sheet else list(pixels)
     grey = pixels.shape[-1] == 1
     size, decoded = 0, []
     for picture in pictures:
@@ -270,11 +193,16 @@ def codec_rate(images, codec, quality=None, sheet=False):
         size += len(file.getvalue())
         read = PIL.Image.open(file).convert("L" if grey else "RGB")  # WebP has no grey
         decoded.append(np.asarray(read).reshape(picture.shape))
-    decoded = _untile(decoded[0], pixels.shape) if sheet else np.stack(decoded)
-    return 8 * size / len(images), mean_squared_error(images, to_images(decoded))
+    found = _untile(decoded[0], pixels.shape) if sheet else np.stack(decoded)
+    return 8 * size / len(images), mean_squared_error(images, to_images(found))
 
 
-def _options(codec, quality):
+def _pixels(image: np.ndarray) -> np.ndarray:
+    """Return an image in [-0.5, 0.5], or a rounding beyond, as pixels, uint8."""
+    return np.clip(np.round((image.astype("float64") + 0.5) * 255), 0, 255).astype("uint8")
+
+
+def _options(codec: str, quality: int | None) -> dict[str, Any]:
     """Return how Pillow is to write the format, or raise."""
     known, how = (LOSSLESS, "without") if quality is None else (LOSSY, "with")
     if codec not in known:
@@ -288,7 +216,7 @@ def _options(codec, quality):
     return {**known[codec], "quality": quality}
 
 
-def _tile(pixels):
+def _tile(pixels: np.ndarray) -> np.ndarray:
     """Return one picture of all images, row by row: (N, H, W, C) -> (h * H, w * W, C), zero where images run out."""
     number, height, width, channels = pixels.shape
     columns = math.ceil(math.sqrt(number))
@@ -297,7 +225,7 @@ def _tile(pixels):
     return grid.reshape(-1, columns * width, channels)
 
 
-def _untile(sheet, shape):
+def _untile(sheet: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return the images of a sheet that :func:`_tile` made: (h * H, w * W, C) -> `shape`, (N, H, W, C)."""
     number, height, width, channels = shape
     grid = sheet.reshape(len(sheet) // height, height, -1, width, channels).swapaxes(1, 2)  # (h, w, H, W, C)

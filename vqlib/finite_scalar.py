@@ -1,11 +1,15 @@
 """FiniteScalarQuantizer: codes without a codebook to learn."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from vqlib._checks import check_positive_integer, check_vectors
-from vqlib.quantizers import Quantizer, straight_through
+from vqlib._types import Tensor
+from vqlib.quantizers import Quantized, Quantizer, straight_through
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -30,42 +34,46 @@ class FiniteScalarQuantizer(Quantizer):
         If an input is not floating point, or codes are not integers.
     """
 
-    def __init__(self, levels, **kwargs):
-        if not levels:
-            raise ValueError("levels must hold at least one number, but none was given.")
+    def __init__(self, levels: Sequence[int], **kwargs: Any) -> None:
+        if np.ndim(levels) != 1 or not len(levels):
+            raise ValueError(f"levels must hold at least one number, for example (8, 4, 4), but {levels!r} was given.")
         for level in levels:
             check_positive_integer("Each entry of levels", level)
             if level == 1:
-                raise ValueError("Each entry of levels must be at least 2: one level says nothing.")
+                raise ValueError("Each entry of levels must be at least 2, but is 1: one level says nothing.")
         super().__init__(int(np.prod(levels)), len(levels), **kwargs)
-        self.levels = tuple(levels)
-        self._levels = np.array(levels, "int32")
-        self._steps = np.cumprod([1, *levels[:-1]]).astype("int32")  # of the code, for one level more in an entry
+        self.levels = tuple(int(level) for level in levels)
+        self._levels = np.array(self.levels, "int32")
+        self._steps = np.cumprod([1, *self.levels[:-1]]).astype("int32")  # of the code, for one level more in an entry
         half = (self._levels - 1) / 2
         offset = np.where(self._levels % 2, 0, 0.5)  # an even number of integers does not lie around 0
-        self._half, self._offset = half.astype("float32"), offset.astype("float32")
+        self._half = half.astype("float32")
+        self._offset = offset.astype("float32")
         self._shift = np.arctanh(np.where(self._levels == 2, 0, offset / half)).astype("float32")  # 0 stays 0
 
-    def call(self, z):
-        """Quantize: (..., D) -> (..., D), in [-1, 1], with the straight-through gradient."""
+    def call(self, z: Tensor, return_quantized: bool = False) -> Any:
+        """Quantize: (..., D) -> (..., D), in [-1, 1], with the straight-through gradient.
+
+        With ``return_quantized=True`` the answer is a :class:`vqlib.quantizers.Quantized`, which has the codes, too.
+        """
         check_vectors(z, self.embedding_dim)
         dtype = keras.backend.standardize_dtype(z.dtype)
         bounded = self._bound(ops.cast(z, "float32"))
-        self._measure(self.encode(z))
-        return ops.cast(straight_through(bounded, ops.round(bounded)) / (self._levels // 2), dtype)
+        z_q = ops.cast(straight_through(bounded, ops.round(bounded)) / (self._levels // 2), dtype)
+        return Quantized(z_q, self._encode(z)) if return_quantized else z_q
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make this layer anew."""
         return {**super().get_config(), "levels": self.levels}
 
-    def _bound(self, z):
+    def _bound(self, z: Tensor) -> Tensor:
         """Squash each entry into the range that rounds to its levels: -(L // 2) .. (L - 1) // 2."""
         return ops.tanh(z + self._shift) * self._half - self._offset
 
-    def _search(self, vectors):
+    def _search(self, vectors: Tensor) -> Tensor:
         levels = ops.cast(ops.round(self._bound(vectors)), "int32") + self._levels // 2  # (N, D), from 0
         return ops.sum(levels * self._steps, axis=-1)
 
-    def _look_up(self, codes):
+    def _look_up(self, codes: Tensor) -> Tensor:
         levels = ops.expand_dims(codes, -1) // self._steps % self._levels  # (..., D), from 0
         return ops.cast(levels - self._levels // 2, "float32") / (self._levels // 2)

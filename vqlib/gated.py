@@ -1,12 +1,22 @@
-"""Gated PixelCNN: two stacks that together see every code before, and may be told what to draw."""
+"""Gated PixelCNN: two stacks that together see every code before, and may be told what to draw.
+
+In the symbols of van den Oord et al. (2016, "Conditional image generation with PixelCNN decoders"), equation 4 and
+figure 2: a layer's `vertical` and `horizontal` convolutions are W_f * x and W_g * x of the two stacks, the halves of
+one kernel, as :func:`gate` takes them apart; `condition_to_vertical` and `condition_to_horizontal` are V_f h and V_g h;
+`to_horizontal` is the 1 x 1 layer from the vertical to the horizontal stack, `out` the one before the residual sum.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from vqlib._checks import check_positive_integer
-from vqlib.pixelcnn import IncrementalCodeConv, LooksCodesUp
-from vqlib.prior import Dense, Prior
+from vqlib._types import Tensor
+from vqlib.code_lookup import CodeLookupMixin
+from vqlib.prior import Prior
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -21,25 +31,24 @@ class CroppedConv2D(layers.Layer):
         (-3, -1) and columns (-3, 3) are three rows above it, seven wide. Neither may begin after the position.
     """
 
-    def __init__(self, filters, rows, columns, **kwargs):
+    def __init__(self, filters: int, rows: Sequence[int], columns: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_positive_integer("filters", filters)
+        self.filters = check_positive_integer("filters", filters)
         for name, (first, last) in (("rows", rows), ("columns", columns)):
             if not first <= min(last, 0):
                 raise ValueError(f"{name} must begin at 0 or before, and not end before that: {first, last} was given.")
-        self.filters = filters
         self.rows = tuple(rows)
         self.columns = tuple(columns)
         self.origin = (-rows[0], -columns[0])
         self.mask = np.ones((rows[1] - rows[0] + 1, columns[1] - columns[0] + 1), "float32")
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make kernel and bias."""
         shape = (*self.mask.shape, input_shape[-1], self.filters)
         self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         """Convolve, with zeros beyond the border."""
         height, width = x.shape[1:3]
         above, left = self.origin
@@ -47,86 +56,131 @@ class CroppedConv2D(layers.Layer):
         x = x[:, : height + self.mask.shape[0] - 1, : width + self.mask.shape[1] - 1]
         return ops.conv(x, ops.cast(self.kernel, self.compute_dtype)) + self.bias
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make this layer anew."""
         return {**super().get_config(), "filters": self.filters, "rows": self.rows, "columns": self.columns}
 
 
 @keras.saving.register_keras_serializable("vqlib")
-class CroppedCodeConv2D(LooksCodesUp, CroppedConv2D):
+class CroppedCodeConv2D(CodeLookupMixin, CroppedConv2D):
     """A :class:`CroppedConv2D` of one-hot codes: (B, H, W) int -> (B, H, W, filters). It looks codes up on a CPU.
 
     Made as ``CroppedCodeConv2D(num_embeddings, filters, rows, columns)``.
     """
 
-    def call(self, codes):
+    def call(self, codes: Tensor) -> Tensor:
         """Sum the rows that the codes in view look up, add the bias."""
         if not self.look_up:
             return super().call(ops.one_hot(codes, self.num_embeddings, dtype=self.compute_dtype))
-        return self.sums_of_rows(codes) + self.bias
+        return self.sum_looked_up(codes) + self.bias
 
 
-def gate(x):
+def gate(x: Tensor) -> Tensor:
     """Return tanh of the first half of the channels, times sigmoid of the second: (..., 2 C) -> (..., C)."""
     values, openness = ops.split(x, 2, axis=-1)
     return ops.tanh(values) * ops.sigmoid(openness)
 
 
-def make_layers(num_embeddings, filters, num_layers, dropout, conditioned):
-    """Return all layers of the two stacks and the head, by name."""
-    made = [
-        CroppedCodeConv2D(num_embeddings, 2 * filters, (-3, -1), (-3, 3), name="vertical_0"),
-        CroppedCodeConv2D(num_embeddings, 2 * filters, (0, 0), (-3, -1), name="horizontal_0"),
-    ]
-    for n in range(1, num_layers):
-        made.append(CroppedConv2D(2 * filters, (-1, 0), (-1, 1), name=f"vertical_{n}"))
-        made.append(CroppedConv2D(2 * filters, (0, 0), (-1, 0), name=f"horizontal_{n}"))
-    for n in range(num_layers):
-        made.append(Dense(2 * filters, name=f"vertical_to_horizontal_{n}"))
-        made.append(layers.Dropout(dropout, name=f"dropout_{n}"))
-        made.append(Dense(filters, name=f"out_{n}"))
-        if conditioned:
-            made.append(Dense(2 * filters, use_bias=False, name=f"condition_to_vertical_{n}"))
-            made.append(Dense(2 * filters, use_bias=False, name=f"condition_to_horizontal_{n}"))
-    made.append(Dense(2 * filters, activation="relu", name="hidden"))
-    made.append(Dense(num_embeddings, dtype="float32", name="logits"))
-    return {layer.name: layer for layer in made}
+class GatedLayer:
+    """A layer of both stacks: in each a convolution and a gate, and the way from the vertical stack to the horizontal.
 
+    Van den Oord et al. (2016), figure 2. The first layer reads codes: vertically three rows above the position, seven
+    wide, horizontally three codes to its left. Nothing of a row is in what the vertical stack made of the rows above
+    it; so later layers see the row above and their own, three wide. (The paper moves each layer's result down a row
+    instead, which comes to the same.) Horizontally they see the position to the left and their own.
 
-def vertical_stack(layer, num_layers, codes, condition=None):
-    """Return what the vertical stack gives the horizontal one at each layer: a list of (B, H, W, 2 F).
+    Its `vertical` and `horizontal` are those convolutions. What is behind them, :meth:`vertical_step` and
+    :meth:`horizontal_step`, works at each position by itself, and therefore on whole grids and on parts of them alike.
+    A plain object, so that its layers stay layers of the network that it is called in.
 
-    Its first layer sees the rows above, and nothing of the row itself; so the later ones may look at that row too.
-    (The paper moves each layer's result down a row instead, which comes to the same.) The condition, if there is one,
-    comes along: everything that a row of the horizontal stack has to know beside its own codes.
-
-    `layer` maps the name of each layer to what computes it; this and :func:`horizontal_stack` are the network, written
-    once for whole grids and for sampling.
+    Parameters
+    ----------
+    n : int
+        Which layer it is, from 0. Names of its layers end with it.
+    num_embeddings : int
+        K.
+    filters : int
+        Channels of each stack, F.
+    dropout : float
+    conditioned : bool
+        Whether there is a condition.
     """
-    x, given = codes, []
-    for n in range(num_layers):
-        y = layer[f"vertical_{n}"](x)  # (B, H, W, 2 F)
+
+    def __init__(self, n: int, num_embeddings: int, filters: int, dropout: float, conditioned: bool) -> None:
+        self.reads_codes = n == 0
+        if self.reads_codes:
+            self.vertical = CroppedCodeConv2D(num_embeddings, 2 * filters, (-3, -1), (-3, 3), name="vertical_0")
+            self.horizontal = CroppedCodeConv2D(num_embeddings, 2 * filters, (0, 0), (-3, -1), name="horizontal_0")
+        else:
+            self.vertical = CroppedConv2D(2 * filters, (-1, 0), (-1, 1), name=f"vertical_{n}")
+            self.horizontal = CroppedConv2D(2 * filters, (0, 0), (-1, 0), name=f"horizontal_{n}")
+        self.to_horizontal = layers.Dense(2 * filters, name=f"vertical_to_horizontal_{n}")
+        self.dropout = layers.Dropout(dropout, name=f"dropout_{n}")
+        self.out = layers.Dense(filters, name=f"out_{n}")
+        if conditioned:
+            self.condition_to_vertical = layers.Dense(2 * filters, use_bias=False, name=f"condition_to_vertical_{n}")
+            self.condition_to_horizontal = layers.Dense(
+                2 * filters, use_bias=False, name=f"condition_to_horizontal_{n}"
+            )
+
+    def __call__(self, above: Tensor, here: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return what both stacks give the next layer: two (B, H, W, F).
+
+        `above` and `here` are what they gave this layer, for the first one the codes (B, H, W). `condition` is what
+        :func:`build_condition` makes of it.
+        """
+        y = self.vertical(above)  # (B, H, W, 2 F)
+        above, from_above = self.vertical_step(y, condition)
+        y = self.horizontal(here)  # (B, H, W, 2 F)
+        return above, self.horizontal_step(y, from_above, None if self.reads_codes else here)
+
+    def vertical_step(self, y: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return what the vertical stack gives its next layer, and what it gives the horizontal stack at this one.
+
+        `y` is its convolution's output for a grid or some of its rows: (..., 2 F) -> (..., F) and (..., 2 F). The
+        condition is added to both: what the horizontal stack is given is all that it has to know beside its own codes.
+        """
         if condition is not None:
-            y = y + layer[f"condition_to_vertical_{n}"](condition)
-        from_above = layer[f"vertical_to_horizontal_{n}"](y)
+            y = y + self.condition_to_vertical(condition)
+        from_above = self.to_horizontal(y)
         if condition is not None:
-            from_above = from_above + layer[f"condition_to_horizontal_{n}"](condition)
-        given.append(from_above)
-        x = gate(y)
-    return given
+            from_above = from_above + self.condition_to_horizontal(condition)
+        return gate(y), from_above
+
+    def horizontal_step(self, y: Tensor, from_above: Tensor, here: Tensor | None = None) -> Tensor:
+        """Return what the horizontal stack gives its next layer: (..., F).
+
+        `y` is its convolution's output for a grid or one position, (..., 2 F), and `here` what came into it, (..., F),
+        which is added, but by the first layer, where codes came in.
+        """
+        y = gate(y + from_above)
+        y = self.out(self.dropout(y))
+        return y if here is None else here + y
 
 
-def horizontal_stack(layer, codes, given):
-    """Return the logits of codes, given what the vertical stack gives at each layer."""
-    x = codes
-    for n, from_above in enumerate(given):
-        y = gate(layer[f"horizontal_{n}"](x) + from_above)
-        y = layer[f"out_{n}"](layer[f"dropout_{n}"](y))
-        x = x + y if n else y
-    return layer["logits"](layer["hidden"](ops.relu(x)))
+class TwoStacks:
+    """What a :class:`GatedPixelCNN` consists of: gated layers, and two 1 x 1 layers on top of the horizontal stack."""
+
+    def __init__(self, num_embeddings: int, filters: int, num_layers: int, dropout: float, conditioned: bool) -> None:
+        self.layers = [GatedLayer(n, num_embeddings, filters, dropout, conditioned) for n in range(num_layers)]
+        self.hidden = layers.Dense(2 * filters, activation="relu", name="hidden")
+        self.logits = layers.Dense(num_embeddings, dtype="float32", name="logits")
+
+    def __call__(self, codes: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return the logits of each position's code: (B, h, w) int -> (B, h, w, K)."""
+        above = here = codes
+        for layer in self.layers:
+            above, here = layer(above, here, condition)
+        return self.head(here)
+
+    def head(self, here: Tensor) -> Tensor:
+        """Return the logits for what the last layer gives, of a grid or of one position: (..., F) -> (..., K)."""
+        return self.logits(self.hidden(ops.relu(here)))
 
 
-def build_condition(condition_shape, num_conditions, code_shape, filters):
+def build_condition(
+    condition_shape: tuple[int, ...], num_conditions: int | None, code_shape: tuple[int, ...], filters: int
+) -> keras.Model:
     """Return the model from a condition to what the layers see of it: (B,) -> (B, 1, 1, K'), or -> (B, h, w, F).
 
     A class label becomes a one-hot vector, the same for all positions. A grid of codes is looked up, brought to the
@@ -145,16 +199,14 @@ def build_condition(condition_shape, num_conditions, code_shape, filters):
 
 @keras.saving.register_keras_serializable("vqlib")
 class GatedPixelCNN(Prior):
-    """A prior over grids of codes without a blind spot, which may be conditioned on a class or on another grid.
+    """A :class:`~vqlib.prior.Prior` without a blind spot, which may be conditioned on a class or on another grid.
 
     Van den Oord et al. (2016, "Conditional image generation with PixelCNN decoders"), equation 4 and figure 2: a
     vertical stack sees all rows above, a horizontal one the codes to the left, and in each layer both pass through
     tanh(W_f * x + V_f h) * sigmoid(W_g * x + V_g h), with the condition h.
 
-    Called on codes (B, h, w) int32 it returns logits (B, h, w, K): those at a position depend on codes above it, and
-    to its left in the same row. Trained by ``compile(optimizer)`` and ``fit(codes)``, with the metrics of
-    :class:`vqlib.PixelCNN`. A conditioned prior takes the pair (codes, condition) wherever the other takes codes:
-    ``fit((codes, labels), validation_data=((codes, labels),))``.
+    Trained by ``compile(optimizer)`` and ``fit(codes)``. A conditioned prior takes the pair (codes, condition) wherever
+    the other takes codes: ``fit((codes, labels), validation_data=((codes, labels),))``.
 
     The defaults have 470,048 parameters and 173,568 multiply-adds a position, beside the looking up of codes; the
     plain PixelCNN has 1,049,728, of which half are masked, and 180,224. N layers see N + 2 rows and columns far, with
@@ -180,65 +232,51 @@ class GatedPixelCNN(Prior):
 
     def __init__(
         self,
-        code_shape=(7, 7),
-        num_embeddings=128,
-        filters=48,
-        num_layers=4,
-        dropout=0.0,
-        condition_shape=None,
-        num_conditions=None,
-        **kwargs,
-    ):
+        code_shape: Sequence[int] = (7, 7),
+        num_embeddings: int = 128,
+        filters: int = 48,
+        num_layers: int = 4,
+        dropout: float = 0.0,
+        condition_shape: Sequence[int] | None = None,
+        num_conditions: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             code_shape, num_embeddings, condition_shape, num_conditions, **{"name": "gated_pixelcnn", **kwargs}
         )
-        check_positive_integer("filters", filters)
-        check_positive_integer("num_layers", num_layers)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, but {dropout!r} was given.")
-        self._check_condition_arguments()
-        self.filters = filters
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.network = self._build_network()
-        self.built = True
-
-    def _build_network(self):
-        conditioned = self.condition_shape is not None
-        layer = make_layers(self.num_embeddings, self.filters, self.num_layers, self.dropout, conditioned)
-        codes = keras.Input(self.code_shape, dtype="int32", name="codes")
-        if not conditioned:
-            given = vertical_stack(layer, self.num_layers, codes)
-            return keras.Model(codes, horizontal_stack(layer, codes, given), name="network")
-        condition = keras.Input(self.condition_shape, dtype="int32", name="condition_codes")
-        features = build_condition(self.condition_shape, self.num_conditions, self.code_shape, self.filters)(condition)
-        given = vertical_stack(layer, self.num_layers, codes, features)
-        return keras.Model([codes, condition], horizontal_stack(layer, codes, given), name="network")
-
-    def _check_condition_arguments(self):
-        if (self.condition_shape is None) != (self.num_conditions is None):
-            raise ValueError(
-                "Give both condition_shape and num_conditions, or neither, but "
-                f"condition_shape={self.condition_shape} and num_conditions={self.num_conditions} were given. "
-                "For class labels, condition_shape=()."
-            )
-        if self.condition_shape is None:
-            return
-        check_positive_integer("num_conditions", self.num_conditions)
-        for size in self.condition_shape:
-            check_positive_integer("Each entry of condition_shape", size)
-        fits = [n % m == 0 for n, m in zip(self.code_shape, self.condition_shape, strict=False)]
-        if len(self.condition_shape) not in (0, 2) or not all(fits):
+        if self.condition_shape and any(n % m for n, m in zip(self.code_shape, self.condition_shape, strict=True)):
             raise ValueError(
                 "condition_shape must be () for class labels, or (height, width) that divide those of "
                 f"code_shape={self.code_shape}, but {self.condition_shape} was given."
             )
+        self.filters = check_positive_integer("filters", filters)
+        self.num_layers = check_positive_integer("num_layers", num_layers)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, but {dropout!r} was given.")
+        self.dropout = float(dropout)
+        conditioned = self.condition_shape is not None
+        self.stacks = TwoStacks(self.num_embeddings, self.filters, self.num_layers, self.dropout, conditioned)
+        self.network = self._build_network()
+        self.built = True
 
-    def incremental(self, condition=None):
-        """Return this network as sampling computes it, one position at a time, given a condition if it takes one."""
-        return IncrementalGatedPixelCNN(self, condition)
+    def _build_network(self) -> keras.Model:
+        codes = keras.Input(self.code_shape, dtype="int32", name="codes")
+        if self.condition_shape is None:
+            self._build_vertical_kernels()
+            return keras.Model(codes, self.stacks(codes), name="network")
+        condition = keras.Input(self.condition_shape, dtype="int32", name="condition_codes")
+        features = build_condition(self.condition_shape, self.num_conditions, self.code_shape, self.filters)(condition)
+        self._build_vertical_kernels()
+        return keras.Model([codes, condition], self.stacks(codes, features), name="network")
 
-    def get_config(self):
+    def _build_vertical_kernels(self) -> None:
+        """Draw the vertical kernels before all horizontal ones: the order on which what a seed gives depends."""
+        first, *later = self.stacks.layers
+        first.vertical.build((None, *self.code_shape))
+        for layer in later:
+            layer.vertical.build((None, *self.code_shape, self.filters))
+
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make this model anew."""
         return {
             **super().get_config(),
@@ -250,96 +288,3 @@ class GatedPixelCNN(Prior):
             "condition_shape": self.condition_shape,
             "num_conditions": self.num_conditions,
         }
-
-
-class IncrementalVerticalConv:
-    """A later vertical :class:`CroppedConv2D`, one row at a time: the row above is kept."""
-
-    def __init__(self, layer):
-        self.layer = layer
-
-    def empty(self, batch, width):
-        """Return the row above the first one, zeros: (B, 1, W, C)."""
-        return ops.zeros((batch, 1, width, self.layer.kernel.shape[2]), self.layer.compute_dtype)
-
-    def begin_row(self, above):
-        """Take the input of the row above, (B, 1, W, C)."""
-        self.above = above
-
-    def __call__(self, x):
-        """Return the output of a row for its input: (B, 1, W, C) -> (B, 1, W, filters)."""
-        self.x = x
-        rows = ops.pad(ops.concatenate([self.above, x], axis=1), [[0, 0], [0, 0], [1, 1], [0, 0]])
-        return ops.conv(rows, ops.cast(self.layer.kernel, rows.dtype)) + ops.cast(self.layer.bias, rows.dtype)
-
-    def end_row(self):
-        """Return the input of this row, which is above the next one."""
-        return self.x
-
-
-class IncrementalHorizontalConv:
-    """A later horizontal :class:`CroppedConv2D`, one position at a time: the position to the left is kept."""
-
-    def __init__(self, layer):
-        self.layer = layer
-        self.kernel = ops.cast(ops.reshape(layer.kernel, (-1, layer.filters)), layer.compute_dtype)  # (2 C, filters)
-
-    def begin_row(self):
-        """Forget the row before."""
-        self.left = None
-
-    def __call__(self, x):
-        """Take the next position's input, (B, C), and return its output, (B, filters)."""
-        left, self.left = ops.zeros_like(x) if self.left is None else self.left, x
-        return ops.matmul(ops.concatenate([left, x], axis=-1), self.kernel) + ops.cast(self.layer.bias, x.dtype)
-
-
-class IncrementalGatedPixelCNN:
-    """A :class:`GatedPixelCNN`, one row of the vertical stack and one position of the horizontal one at a time.
-
-    It uses the weights as they are when it is made. See :class:`vqlib.pixelcnn.IncrementalPixelCNN` for how it is used.
-    """
-
-    def __init__(self, prior, condition=None):
-        self.prior = prior
-        self.layers = {layer.name: layer for layer in prior.network.layers}
-        self.condition = None if condition is None else self.layers["condition"](condition)  # (B, h or 1, w or 1, C)
-        self.codes = IncrementalCodeConv(self.layers["vertical_0"])
-        self.left = IncrementalCodeConv(self.layers["horizontal_0"])
-        later = range(1, prior.num_layers)
-        self.vertical = [IncrementalVerticalConv(self.layers[f"vertical_{n}"]) for n in later]
-        self.horizontal = [IncrementalHorizontalConv(self.layers[f"horizontal_{n}"]) for n in later]
-        self.layers["vertical_0"] = self._sums_from_above
-        self.layers["horizontal_0"] = lambda row: self.left.from_left(row, self.left.bias)
-        for n in later:
-            self.layers[f"vertical_{n}"] = self.vertical[n - 1]
-            self.layers[f"horizontal_{n}"] = self.horizontal[n - 1]
-
-    def empty(self, batch):
-        """Return what is kept above the first row: its number, codes, and the input of each vertical convolution."""
-        width = self.prior.code_shape[1]
-        return [ops.zeros((), "int32"), *(conv.empty(batch, width) for conv in (self.codes, *self.vertical))]
-
-    def begin_row(self, kept):
-        """Start a row, with what was kept of the rows above: all of its vertical stack is computed."""
-        self.number, codes, *rows = kept
-        for conv, above in zip(self.vertical, rows, strict=True):
-            conv.begin_row(above)
-        for conv in self.horizontal:
-            conv.begin_row()
-        condition = self.condition
-        if condition is not None and condition.shape[1] > 1:
-            condition = ops.take(condition, self.number[None], axis=1)  # (B, 1, w, C)
-        self.given = [x[:, 0] for x in vertical_stack(self.layers, self.prior.num_layers, codes, condition)]
-
-    def __call__(self, row):
-        """Return the logits at the next position, (B, K), given the codes left of it: a list, each (B,)."""
-        return horizontal_stack(self.layers, row, [x[:, len(row)] for x in self.given])
-
-    def end_row(self, row):
-        """Return what to keep for the next row, given the codes of this one, (B, W)."""
-        return [self.number + 1, self.codes.end_row(row), *(conv.end_row() for conv in self.vertical)]
-
-    def _sums_from_above(self, rows):
-        self.codes.begin_row(rows)
-        return self.codes.above[:, None]  # (B, 1, W, filters)

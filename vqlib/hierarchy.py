@@ -1,31 +1,39 @@
 """VQVAE2: two levels of codes, the bottom one for what the top one leaves out."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
+from numpy.typing import ArrayLike
 
-from vqlib import _backend as backend
-from vqlib._checks import check_codes, check_images, check_positive_integer
-from vqlib.autoencoder import Autoencoder, batches, build_decoder, build_encoder
+from vqlib._batches import is_finite
+from vqlib._checks import check_codes, check_positive_integer
+from vqlib._defaults import Unset, or_default, unset
+from vqlib._types import Tensor
+from vqlib.autoencoder import Autoencoder, build_decoder, build_encoder, valid_images
+from vqlib.levels import Level, check_quantizer
 from vqlib.quantizers import VectorQuantizer
 
 LEVELS = ("top", "bottom")
 
 
-def build_stem(image_shape, filters):
+def build_stem(image_shape: Sequence[int], filters: int) -> keras.Model:
     """Return what both levels see of the images, (B, H, W, C) -> (B, H / 2, W / 2, F): a 3 x 3 convolution, ReLU."""
     images = keras.Input(image_shape, name="images")
     features = layers.Conv2D(filters, 3, strides=2, padding="same", activation="relu", name="down")(images)
     return keras.Model(images, features, name="stem")
 
 
-def build_bottom_encoder(top_shape, feature_shape, embedding_dim):
+def build_bottom_encoder(top_shape: Sequence[int], feature_shape: Sequence[int], embedding_dim: int) -> keras.Model:
     """Return the bottom level's encoder, features (B, h, w, F) and the quantized top -> (B, h, w, D).
 
     The top, of shape (B, h / 2, w / 2, D_top), is decoded to the features' size and laid beside them; then a 1 x 1
     convolution to D channels.
     """
-    features, top = keras.Input(feature_shape, name="features"), keras.Input(top_shape, name="quantized_top")
+    features = keras.Input(feature_shape, name="features")
+    top = keras.Input(top_shape, name="quantized_top")
     decoded_top = layers.Conv2DTranspose(
         feature_shape[-1], 3, strides=2, padding="same", activation="relu", name="decode_top"
     )(top)
@@ -34,12 +42,15 @@ def build_bottom_encoder(top_shape, feature_shape, embedding_dim):
     return keras.Model([features, top], z, name="bottom_encoder")
 
 
-def build_decoder_of_both(top_shape, bottom_shape, channels, filters):
+def build_decoder_of_both(
+    top_shape: Sequence[int], bottom_shape: Sequence[int], channels: int, filters: int
+) -> keras.Model:
     """Return the decoder, the quantized top and bottom -> (B, H, W, C).
 
     The top, of half the bottom's height and width, is enlarged by a transposed convolution and laid beside the bottom.
     """
-    top, bottom = keras.Input(top_shape, name="quantized_top"), keras.Input(bottom_shape, name="quantized_bottom")
+    top = keras.Input(top_shape, name="quantized_top")
+    bottom = keras.Input(bottom_shape, name="quantized_bottom")
     enlarged_top = layers.Conv2DTranspose(top_shape[-1], 3, strides=2, padding="same", name="enlarge_top")(top)
     both = layers.Concatenate(name="both")([enlarged_top, bottom])  # (B, h, w, D_top + D_bottom)
     to_images = build_decoder(bottom_shape[:2], both.shape[-1], channels, (filters, filters), strides=(2, 1))
@@ -54,7 +65,8 @@ class VQVAE2(Autoencoder):
     the height and width, sees the image *and* the quantized top, so that it need not repeat what the top codes say. The
     decoder sees both. Trained like :class:`vqlib.VQVAE`, by ``compile(optimizer)`` and ``fit(images)``; the loss is
     ``reconstruction_loss`` plus codebook and commitment loss of either level. Their metrics carry the level's name:
-    ``top_perplexity``, ``bottom_codes_used``.
+    ``top_perplexity``, ``bottom_codes_used``. Let callbacks such as ``EarlyStopping`` watch
+    ``"val_reconstruction_loss"``, as with :class:`vqlib.VQVAE`.
 
     With the defaults, images (B, 28, 28, 1) become 49 top codes (B, 7, 7) of log2 128 = 7 bits and 196 bottom codes
     (B, 14, 14) of 3 bits: 931 bits an image before any prior, where VQVAE has 343. Compare the two by rate *and*
@@ -66,166 +78,187 @@ class VQVAE2(Autoencoder):
     image_shape : tuple of int
         (H, W, C); H and W divisible by 4.
     num_embeddings : int or pair of int
-        K of the top and of the bottom codebook, (128, 8) by default; one integer for both.
+        K of the top and of the bottom codebook; one integer for both.
     embedding_dim : int
-        D of both codebooks, 16 by default.
+        D of both codebooks.
     beta : float
-        Weight of the commitment losses, 0.25 by default.
+        Weight of the commitment losses.
     filters : pair of int
         Channels at half and at a quarter of the height and width.
     data_variance : float
         Variance of the training pixels, on the scale of the images; ``data.variance`` of :func:`vqlib.load_dataset`.
+        With 1, the reconstruction loss of most pictures is small beside the others; :meth:`adapt` finds the variance.
     quantizers : pair of keras.layers.Layer, optional
         Top and bottom, in place of the classic :class:`vqlib.VectorQuantizer`; as the `quantizer` of
         :class:`vqlib.VQVAE`. Then leave K, D and beta out.
+
+    Attributes
+    ----------
+    code_shapes : pair of tuple of int
+        (h, w) of the top and of the bottom level.
     """
 
     def __init__(
         self,
-        image_shape=(28, 28, 1),
-        num_embeddings=None,
-        embedding_dim=None,
-        beta=None,
-        filters=(32, 64),
-        data_variance=1.0,
-        quantizers=None,
-        **kwargs,
-    ):
+        image_shape: Sequence[int] = (28, 28, 1),
+        num_embeddings: int | Sequence[int] = unset((128, 8)),
+        embedding_dim: int = unset(16),
+        beta: float = unset(0.25),
+        filters: int | Sequence[int] = (32, 64),
+        data_variance: float = 1.0,
+        quantizers: Sequence[keras.layers.Layer] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if quantizers is None:
-            sizes = _pair("num_embeddings", (128, 8) if num_embeddings is None else num_embeddings)
-            dimension, beta = 16 if embedding_dim is None else embedding_dim, 0.25 if beta is None else beta
+            sizes = _pair("num_embeddings", or_default(num_embeddings))
             quantizers = [
-                VectorQuantizer(size, dimension, beta, name=f"{level}_quantizer")
+                VectorQuantizer(size, or_default(embedding_dim), or_default(beta), name=f"{level}_quantizer")
                 for level, size in zip(LEVELS, sizes, strict=True)
             ]
-        elif (num_embeddings, embedding_dim, beta) != (None, None, None):
+        elif not all(isinstance(given, Unset) for given in (num_embeddings, embedding_dim, beta)):
             raise ValueError("Give either quantizers, or num_embeddings, embedding_dim and beta: they have their own.")
-        if len(quantizers) != 2 or quantizers[0] is quantizers[1]:
+        if not isinstance(quantizers, Sequence) or len(quantizers) != 2 or quantizers[0] is quantizers[1]:
             raise ValueError(f"quantizers must be two different layers, top and bottom, but are {quantizers}.")
+        for quantizer in quantizers:
+            check_quantizer(quantizer, "Each of quantizers")
         for width in _pair("filters", filters):
             check_positive_integer("Each entry of filters", width)
         # Fixed names: the same weights make the same file.
         super().__init__(image_shape, 4, data_variance, **{"name": "vqvae2", **kwargs})
         height, width, channels = self.image_shape
-        self.filters = _pair("filters", filters)
+        self.filters = tuple(int(width) for width in _pair("filters", filters))
         self.code_shapes = ((height // 4, width // 4), (height // 2, width // 2))
-        self.quantizers = list(quantizers)
         top_shape, bottom_shape = (
-            (*shape, quantizer.embedding_dim)
-            for shape, quantizer in zip(self.code_shapes, self.quantizers, strict=True)
+            (*shape, quantizer.embedding_dim) for shape, quantizer in zip(self.code_shapes, quantizers, strict=True)
         )
-        self.stem = build_stem(self.image_shape, self.filters[0])
-        feature_shape = self.stem.output_shape[1:]
-        self.top_encoder = build_encoder(feature_shape, top_shape[-1], self.filters[1:], name="top_encoder")
-        self.bottom_encoder = build_bottom_encoder(top_shape, feature_shape, bottom_shape[-1])
-        self.decoder = build_decoder_of_both(top_shape, bottom_shape, channels, self.filters[0])
-        for quantizer, shape in zip(self.quantizers, (top_shape, bottom_shape), strict=True):
+        stem = build_stem(self.image_shape, self.filters[0])
+        feature_shape = stem.output_shape[1:]
+        self._set_parts(
+            quantizers=list(quantizers),
+            stem=stem,
+            top_encoder=build_encoder(feature_shape, top_shape[-1], self.filters[1:], name="top_encoder"),
+            bottom_encoder=build_bottom_encoder(top_shape, feature_shape, bottom_shape[-1]),
+            decoder=build_decoder_of_both(top_shape, bottom_shape, channels, self.filters[0]),
+        )
+        self._set_levels(
+            *(
+                Level(name, quantizer, shape, prefix=f"{name}_")
+                for name, quantizer, shape in zip(LEVELS, quantizers, self.code_shapes, strict=True)
+            )
+        )
+        for quantizer, shape in zip(quantizers, (top_shape, bottom_shape), strict=True):
             quantizer.build((None, *shape))
         self.built = True
 
     @property
-    def num_embeddings(self):
+    def num_embeddings(self) -> tuple[int, int]:
         """K of the top and of the bottom codebook."""
-        return tuple(quantizer.num_embeddings for quantizer in self.quantizers)
+        top, bottom = self.quantizers
+        return top.num_embeddings, bottom.num_embeddings
 
-    def call(self, images, training=None):
+    def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         """Reconstruct: (B, H, W, C) -> (B, H, W, C)."""
-        quantize_top, quantize_bottom = self.quantizers
+        top, bottom = self.levels
         features = self.stem(images)  # (B, H / 2, W / 2, F)
-        top = quantize_top(self.top_encoder(features), training=training)  # (B, H / 4, W / 4, D)
-        bottom = quantize_bottom(self.bottom_encoder([features, top]), training=training)  # (B, H / 2, W / 2, D)
-        return self.decoder([top, bottom])
+        of_top = top.quantize(self.top_encoder(features), training)  # (B, H / 4, W / 4, D)
+        of_bottom = bottom.quantize(self.bottom_encoder([features, of_top.z_q]), training)  # (B, H / 2, W / 2, D)
+        self._kept.quantized = of_top, of_bottom
+        return self.decoder([of_top.z_q, of_bottom.z_q])
 
-    def encode(self, images):
-        """Return the codes of images, batch by batch: (N, H, W, C) in [-0.5, 0.5] -> top and bottom, int32, NumPy.
-
-        The top codes have the shape (N, H / 4, W / 4), the bottom codes (N, H / 2, W / 2).
-        """
-        check_images(images, self.image_shape)
-        encode = backend.compiled(self, _encode, keras.KerasTensor((None, *self.image_shape), "float32"))
-        pairs = [encode(np.asarray(batch, "float32")) for batch in batches(images)]
-        return tuple(
-            np.concatenate([np.zeros((0, *shape), "int32"), *(ops.convert_to_numpy(pair[level]) for pair in pairs)])
-            for level, shape in enumerate(self.code_shapes)
-        )
-
-    def decode(self, top, bottom):
-        """Return the images that codes of both levels stand for, batch by batch.
-
-        Any top codes go with any bottom codes: ``decode(top[::-1], bottom)`` swaps the top codes between images.
+    def encode(self, images: ArrayLike, batch_size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the codes of images, batch by batch.
 
         Parameters
         ----------
-        top : int array, shape (N, H / 4, W / 4), in 0..K_top - 1
-        bottom : int array, shape (N, H / 2, W / 2), in 0..K_bottom - 1
+        images : float array, shape (N, H, W, C), in [-0.5, 0.5]
+        batch_size : int, optional
+            Images encoded at once; as many as half a gigabyte holds by default, and 1024 at most.
 
         Returns
         -------
-        images : float32 NumPy array, shape (N, H, W, C)
+        top : int32 NumPy array, shape (N, H / 4, W / 4)
+        bottom : int32 NumPy array, shape (N, H / 2, W / 2)
+
+        Raises
+        ------
+        ValueError
+            If the images have another shape or range, or an encoder makes NaN or infinity of them.
+        TypeError
+            If they are not floating point.
         """
-        top, bottom = (
-            check_codes(codes, size, shape, f"{level} codes")
-            for codes, size, shape, level in zip(
-                (top, bottom), self.num_embeddings, self.code_shapes, LEVELS, strict=True
-            )
-        )
-        if len(top) != len(bottom):
+        top, bottom = self._encode_levels(images, batch_size)
+        return top, bottom
+
+    def decode(self, top: Any, bottom: ArrayLike | None = None, batch_size: int | None = None) -> np.ndarray:
+        """Return the images that codes of both levels stand for, batch by batch.
+
+        Takes what :meth:`encode` gave, ``decode((top, bottom))``, as well as ``decode(top, bottom)``. Any top codes go
+        with any bottom codes: ``decode(top[::-1], bottom)`` swaps the top codes between images.
+
+        Parameters
+        ----------
+        top : int array, shape (N, H / 4, W / 4), in 0..K_top - 1; or a pair, top and bottom
+        bottom : int array, shape (N, H / 2, W / 2), in 0..K_bottom - 1
+        batch_size : int, optional
+            Images decoded at once; as many as half a gigabyte holds by default, and 1024 at most.
+
+        Returns
+        -------
+        images : float32 NumPy array, shape (N, H, W, C), in [-0.5, 0.5]
+            The decoder's outputs, clipped: they lie a little beyond here and there.
+        """
+        if bottom is None:
+            if not isinstance(top, (tuple, list)) or len(top) != 2:
+                raise TypeError(
+                    "decode takes the codes of both levels: decode(top, bottom), or what encode gave, a pair."
+                )
+            top, bottom = top
+        codes = [
+            check_codes(grids, level.quantizer.num_embeddings, level.code_shape, f"{level.name} codes")
+            for grids, level in zip((top, bottom), self.levels, strict=True)
+        ]
+        if len(codes[0]) != len(codes[1]):
             raise ValueError(
-                f"top and bottom codes must be of as many images, but are of {len(top)} and of {len(bottom)}. "
+                "top and bottom codes must be of as many images, "
+                f"but are of {len(codes[0])} and of {len(codes[1])}. "
                 "To decode one grid with many, repeat it: np.repeat(top, len(bottom), axis=0)."
             )
-        grids = (keras.KerasTensor((None, *shape), "int32") for shape in self.code_shapes)
-        decode = backend.compiled(self, _decode, *grids)
-        images = [ops.convert_to_numpy(decode(*pair)) for pair in zip(batches(top), batches(bottom), strict=True)]
-        return np.concatenate([np.zeros((0, *self.image_shape), "float32"), *images])
+        return self._decode_levels(codes, batch_size)
 
-    def initialize_codebook(self, images, method="kmeans", seed=0):
-        """Start both codebooks from the encoders' outputs for `images` (a few hundred do), top first.
-
-        `method` is "kmeans", for their k-means centres, or "data", for some of them. The bottom encoder's outputs
-        depend on the quantized top, so the bottom codebook has to wait for the top one.
-        """
-        check_images(images, self.image_shape)
-        top, bottom = self.quantizers
-        features = self.stem(images)
-        z_top = self.top_encoder(features)
-        top.initialize(z_top, method, seed)
-        bottom.initialize(self.bottom_encoder([features, top.decode(top.encode(z_top))]), method, seed)
-
-    def get_metrics_result(self):
-        """Return the metrics by name, those of a quantizer under its level's: both quantizers use the same names."""
-        results = super().get_metrics_result()
-        for level, quantizer in zip(LEVELS, self.quantizers, strict=True):
-            for metric in quantizer.metrics:
-                results.pop(metric.name, None)
-                results[f"{level}_{metric.name}"] = metric.result()
-        return results
-
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make this model anew."""
         quantizers = [keras.saving.serialize_keras_object(quantizer) for quantizer in self.quantizers]
         return {**super().get_config(), "filters": self.filters, "quantizers": quantizers}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "VQVAE2":
         """Make a model from :meth:`get_config`'s answer."""
         quantizers = [keras.saving.deserialize_keras_object(quantizer) for quantizer in config["quantizers"]]
         return cls(**{**config, "quantizers": quantizers})
 
+    def _outputs_for(self, images: Tensor, place: int) -> Tensor:
+        features = self.stem(images)
+        z_top = self.top_encoder(features)
+        if place == 0:
+            return z_top
+        top = self.quantizers[0]
+        return self.bottom_encoder([features, top.decode(top.encode(z_top))])
 
-def _encode(model, images):
-    top, bottom = model.quantizers
-    features = model.stem(images)
-    top_codes = top.encode(model.top_encoder(features))
-    return top_codes, bottom.encode(model.bottom_encoder([features, top.decode(top_codes)]))
+    def _encode_batch(self, images: Tensor) -> tuple[Tensor, ...]:
+        top, bottom = self.quantizers
+        features = self.stem(images)
+        z_top = self.top_encoder(features)
+        top_codes = top.encode(z_top)
+        z_bottom = self.bottom_encoder([features, top.decode(top_codes)])
+        codes = (top_codes, bottom.encode(z_bottom))
+        return *(ops.cast(each, "int32") for each in codes), is_finite(z_top, z_bottom)
+
+    def _decode_batch(self, *codes: Tensor) -> tuple[Tensor]:
+        z_q = [quantizer.decode(each) for quantizer, each in zip(self.quantizers, codes, strict=True)]
+        return (valid_images(self.decoder(z_q)),)
 
 
-def _decode(model, top_codes, bottom_codes):
-    top, bottom = model.quantizers
-    return model.decoder([top.decode(top_codes), bottom.decode(bottom_codes)])
-
-
-def _pair(name, values):
+def _pair(name: str, values: Any) -> tuple[int, int]:
     """Return one value for each level, given two, or one for both."""
     pair = (values, values) if np.ndim(values) == 0 else tuple(values)
     if len(pair) != 2:

@@ -1,12 +1,20 @@
 """The figures that chapters share: one look, colour-blind safe, labelled."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vqlib._checks import check_codes, check_positive_integer, to_numpy
 
 # Okabe and Ito's colours, told apart by readers with any colour vision, ordered for contrast on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.prop_cycle": cycler(color=COLORS),
     "axes.grid": False,
     "axes.spines.top": False,
@@ -22,20 +30,28 @@ STYLE = {
     "lines.linewidth": 2,
 }
 CODE_MAP = "viridis"
+# What a decoder makes may lie beyond [-0.5, 0.5], where it is cut off. Images on another scale do so by far more.
+OVERSHOOT = 0.05  # what may lie beyond, in any number of pixels
+FAR = 0.25  # what may lie beyond in this share of them
+SHARE = 0.01
 
 
-def use_style():
+def use_style() -> None:
     """Give all figures from here on the look of the book."""
     plt.rcParams.update(STYLE)
 
 
-def show_images(rows, labels=None, columns=None, size=0.9):
+def show_images(
+    rows: Any, labels: Sequence[str] | None = None, columns: int | None = None, size: float = 0.9
+) -> Figure:
     """Draw rows of images, with a label before each row.
 
     Parameters
     ----------
-    rows : sequence of float arrays, each (N, H, W, C), in [-0.5, 0.5]
-        For example images and their reconstructions. One array alone is broken into rows of `columns`.
+    rows : sequence of float arrays or tensors, each (N, H, W, C), in [-0.5, 0.5]
+        For example images and their reconstructions. C is 1 or 3. One array alone, or a list of images (H, W, C), is
+        broken into rows of `columns`; one image alone is drawn alone. What a decoder makes may lie a little beyond the
+        range, and is cut off there.
     labels : sequence of str, optional
         One for each row.
     columns : int, optional
@@ -46,14 +62,23 @@ def show_images(rows, labels=None, columns=None, size=0.9):
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the images have another shape, are not floating point, or are on another scale.
     """
-    if isinstance(rows, np.ndarray):
-        columns = columns or len(rows)
-        rows = [rows[i : i + columns] for i in range(0, len(rows), columns)]
-    columns = columns or max(map(len, rows))
+    if columns is not None:
+        check_positive_integer("columns", columns)
+    drawn = _rows(rows, columns)
+    if labels is not None and (isinstance(labels, str) or len(labels) != len(drawn)):
+        raise ValueError(f"labels must be one for each of {len(drawn)} row(s), but are {labels!r}.")
+    columns = columns or max(map(len, drawn))
     margin = 0.09 * max(map(len, labels)) if labels is not None else 0  # inches for the labels
-    figure, axes = plt.subplots(len(rows), columns, figsize=(size * columns + margin, size * len(rows)), squeeze=False)
-    for r, images in enumerate(rows):
+    figure, axes = plt.subplots(
+        len(drawn), columns, figsize=(size * columns + margin, size * len(drawn)), squeeze=False
+    )
+    for r, images in enumerate(drawn):
         for c, axis in enumerate(axes[r]):
             _bare(axis)
             if c < len(images):
@@ -65,18 +90,20 @@ def show_images(rows, labels=None, columns=None, size=0.9):
     return figure
 
 
-def show_codes(images, codes, num_embeddings, decoded=None, size=2.2):
+def show_codes(
+    images: Any, codes: npt.ArrayLike, num_embeddings: int, decoded: Any = None, size: float = 2.2
+) -> Figure:
     """Draw images over the maps of their codes, each cell coloured by its code and numbered.
 
     Codes are names, not amounts: like colours mean nothing but the same code, or one with a near index.
 
     Parameters
     ----------
-    images : float array, shape (N, H, W, C), in [-0.5, 0.5]
-    codes : int array, shape (N, h, w)
+    images : float array or tensor, shape (N, H, W, C), in [-0.5, 0.5]
+    codes : int array, shape (N, h, w), in 0..K - 1
     num_embeddings : int
         K, for the same colours in every figure.
-    decoded : float array, shape (N, H, W, C), optional
+    decoded : float array or tensor, shape (N, H, W, C), optional
         What the codes decode to, as a third row.
     size : float
         Inches for each image.
@@ -84,13 +111,27 @@ def show_codes(images, codes, num_embeddings, decoded=None, size=2.2):
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for :func:`show_images`; and if there are not as many maps of codes as images, or codes beyond K.
     """
+    check_positive_integer("num_embeddings", num_embeddings)
+    images = _checked_images(images, "images")
+    maps = check_codes(to_numpy(codes), num_embeddings)
+    decoded = None if decoded is None else _checked_images(decoded, "decoded")
+    if maps.ndim != 3:
+        raise ValueError(f"codes must have shape (images, height, width), but have {maps.shape}.")
+    if len(maps) != len(images) or (decoded is not None and len(decoded) != len(images)):
+        found = f"{len(images)} images and {len(maps)} maps of codes"
+        raise ValueError(f"There must be as many: {found}{'' if decoded is None else f', {len(decoded)} decoded'}.")
     rows = 2 if decoded is None else 3
     figure, axes = plt.subplots(rows, len(images), figsize=(size * len(images), size * rows), squeeze=False)
     for i in range(len(images)):
         _draw_image(axes[0][i], images[i])
-        axes[1][i].imshow(codes[i], cmap=CODE_MAP, vmin=0, vmax=num_embeddings - 1)
-        for (y, x), code in np.ndenumerate(codes[i]):
+        axes[1][i].imshow(maps[i], cmap=CODE_MAP, vmin=0, vmax=num_embeddings - 1)
+        for (y, x), code in np.ndenumerate(maps[i]):
             ink = "black" if code > 0.55 * num_embeddings else "white"
             axes[1][i].text(x, y, int(code), ha="center", va="center", fontsize=8, color=ink)
         if decoded is not None:
@@ -102,33 +143,48 @@ def show_codes(images, codes, num_embeddings, decoded=None, size=2.2):
     return figure
 
 
-def show_history(history, *panels, title=None):
+def show_history(history: Any, *panels: str | Sequence[str], title: str | None = None) -> Figure:
     """Draw training curves, one panel for each group of metrics, with validation dashed.
 
     Parameters
     ----------
-    history : dict of str to list of float
-        What ``model.fit(...).history`` holds.
-    panels : sequences of str
-        The metrics of each panel, for example ``("reconstruction_loss",)``.
+    history : dict of str to list of float, or keras.callbacks.History
+        What ``model.fit(...)`` returns, or its ``history``.
+    panels : str or sequences of str
+        The metrics of each panel: ``"loss"``, or ``("codebook_loss", "commitment_loss")``.
     title : str, optional
 
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If no metrics are named, or one that the history does not hold.
     """
-    columns = min(len(panels), 2)  # more would be too small to read on a phone
-    rows = -(-len(panels) // columns)
+    curves: Mapping[str, Sequence[float]] = getattr(history, "history", history)
+    groups = [(panel,) if isinstance(panel, str) else tuple(panel) for panel in panels]
+    known = ", ".join(name for name in curves if not name.startswith("val_")) or "none, since nothing was trained"
+    if not groups or not all(groups):
+        raise ValueError(f'Name the metrics of each panel, for example show_history(history, "loss"). Known: {known}.')
+    for metric in (metric for group in groups for metric in group if metric not in curves):
+        raise ValueError(f"The history holds no metric {metric!r}. Known: {known}.")
+    columns = min(len(groups), 2)  # more would be too small to read on a phone
+    rows = -(-len(groups) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 2.8 * rows), squeeze=False)
-    for axis in axes.ravel()[len(panels) :]:
+    for axis in axes.ravel()[len(groups) :]:
         axis.set_visible(False)
-    for axis, panel in zip(axes.ravel(), panels, strict=False):
-        for i, metric in enumerate(panel):
-            epochs = np.arange(1, len(history[metric]) + 1)
-            axis.plot(epochs, history[metric], color=COLORS[i], marker=".", label=metric)
-            if f"val_{metric}" in history:
+    for axis, group in zip(axes.ravel(), groups, strict=False):
+        for i, metric in enumerate(group):
+            color = COLORS[i % len(COLORS)]
+            epochs = np.arange(1, len(curves[metric]) + 1)
+            axis.plot(epochs, curves[metric], color=color, marker=".", label=metric)
+            if f"val_{metric}" in curves:
+                validation = curves[f"val_{metric}"]
+                every = len(epochs) // len(validation)  # fit's validation_freq
                 axis.plot(
-                    epochs, history[f"val_{metric}"], color=COLORS[i], linestyle="--", label="the same, validation"
+                    epochs[every - 1 :: every], validation, color=color, linestyle="--", label="the same, validation"
                 )
         axis.set_xlabel("epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
@@ -138,7 +194,7 @@ def show_history(history, *panels, title=None):
     return figure
 
 
-def show_code_usage(counts, title=None):
+def show_code_usage(counts: npt.ArrayLike, title: str | None = None) -> Figure:
     """Draw how often each code occurs, the most used first, on a logarithmic scale; never used ones are left blank.
 
     Parameters
@@ -149,24 +205,77 @@ def show_code_usage(counts, title=None):
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If these are no counts, as grids of codes are none, or all are zero.
     """
-    counts = np.sort(np.asarray(counts))[::-1]
-    share = counts / counts.sum()
+    given = to_numpy(counts)
+    if given.ndim != 1 or not given.size or given.min() < 0 or not given.any():
+        zero = ", all zero" if given.size and not given.any() else ""
+        raise ValueError(
+            f"counts must be how often each of K codes occurs, shape (K,), but are {given.dtype} of shape "
+            f"{given.shape}{zero}. For codes: vqlib.metrics.code_counts(codes, num_embeddings)."
+        )
+    share = np.sort(given)[::-1] / given.sum()
     figure, axis = plt.subplots(figsize=(6.5, 2.8))
     axis.bar(np.arange(len(share))[share > 0], share[share > 0], width=1.0)
     axis.axhline(1 / len(share), color=COLORS[1], linestyle="--", label=f"all {len(share)} equally often")
     axis.set(yscale="log", xlim=(-1, len(share)), xlabel="codes, the most used first", ylabel="share of all codes")
-    axis.set_title(title or f"{np.count_nonzero(counts)} of {len(counts)} codes in use")
+    axis.set_title(title or f"{np.count_nonzero(share)} of {len(share)} codes in use")
     axis.legend(fontsize=9)
     return figure
 
 
-def _draw_image(axis, image):
-    """Draw one image from [-0.5, 0.5], grey or in colour."""
-    axis.imshow(np.clip(np.squeeze(image) + 0.5, 0, 1), cmap="gray", vmin=0, vmax=1)
+def _rows(rows: Any, columns: int | None) -> list[np.ndarray]:
+    """Return what `show_images` was given as rows, each of images (N, H, W, C), checked."""
+    if not isinstance(rows, (list, tuple)):
+        images = to_numpy(rows)
+        images = images[None] if images.ndim == 3 and images.shape[-1] in (1, 3) else images
+    elif not rows:
+        raise ValueError("There is nothing to draw: rows is empty.")
+    else:
+        arrays = [
+            np.stack([to_numpy(image) for image in row]) if isinstance(row, (list, tuple)) else to_numpy(row)
+            for row in rows
+        ]
+        if any(array.ndim != 3 or array.shape[-1] not in (1, 3) for array in arrays):
+            return [_checked_images(array, f"rows[{i}]") for i, array in enumerate(arrays)]
+        images = np.stack(arrays)
+    images = _checked_images(images, "images")
+    columns = columns or len(images)
+    return [images[i : i + columns] for i in range(0, len(images), columns)]
 
 
-def _bare(axis):
+def _checked_images(images: Any, name: str) -> np.ndarray:
+    """Return images as an array, or raise with what they are; they may lie a little beyond [-0.5, 0.5]."""
+    images = to_numpy(images)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
+        raise ValueError(
+            f"{name} must be images (N, height, width, channels), grey or colour, but have shape {images.shape}. "
+            "For images without channels: images[..., None]; for one image: images[None]."
+        )
+    if not np.issubdtype(images.dtype, np.floating) and images.dtype.name != "bfloat16":
+        raise TypeError(f"{name} must be floating point in [-0.5, 0.5], but are {images.dtype}. images / 255 - 0.5?")
+    values = images.astype("float32")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} contain NaN or infinity, which has no colour.")
+    low, high = values.min(), values.max()
+    found = f"{name} must lie in [-0.5, 0.5], but lie in [{low:.4g}, {high:.4g}]"
+    if low > -OVERSHOOT and np.mean(values > 0.5 + OVERSHOOT) > SHARE:
+        raise ValueError(f"{found}. For pixels in [0, 1]: images - 0.5; in 0..255: images / 255 - 0.5.")
+    if np.mean(np.abs(values) > 0.5 + FAR) > SHARE:
+        raise ValueError(f"{found}, many of them far out. Put them on the scale first, or cut them off with np.clip.")
+    return values
+
+
+def _draw_image(axis: Axes, image: np.ndarray) -> None:
+    """Draw one image, grey or in colour; what lies beyond [-0.5, 0.5] is cut off."""
+    axis.imshow(np.clip(np.squeeze(image, -1 if image.shape[-1] == 1 else ()) + 0.5, 0, 1), cmap="gray", vmin=0, vmax=1)
+
+
+def _bare(axis: Axes) -> None:
     """Take ticks and frame away, and keep the label."""
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)

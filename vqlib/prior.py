@@ -1,29 +1,40 @@
 """What every prior over grids of codes does, whatever its network: loss, metrics, training, checks."""
 
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from vqlib import _backend as backend
-from vqlib._callbacks import show_data
 from vqlib._checks import (
+    as_array,
+    check_code_range,
     check_code_type,
-    check_codes,
     check_condition,
     check_positive_integer,
-    inputs_of,
+    check_sizes,
     is_array,
     refuse_sample_weight,
+    shape_of,
 )
-from vqlib.metrics import bits_per_image
+from vqlib._model import CheckedModel
+from vqlib._types import Tensor
+from vqlib.code_lookup import look_up_where_it_pays, multiplying
+from vqlib.metrics import BitsPerImage
 
 
-class Prior(keras.Model):
+class Prior(CheckedModel):
     """A prior over grids of codes: a product over positions, each given those before it in raster order.
 
-    A subclass gives `self.network`, from codes (B, h, w) int to logits (B, h, w, K) float32, or, where it is
-    conditioned, from [codes, condition]; ``get_config``; and ``incremental``, the network one position at a time, for
-    :func:`vqlib.sample`. It has names fixed for all of its layers: the same weights make the same file.
+    Called on codes (B, h, w) int it returns logits (B, h, w, K): those at a position depend only on codes above it, or
+    to its left in the same row. It is trained without targets, on codes alone: they are their own.
+
+    A subclass gives ``get_config`` and `self.network`, from codes (B, h, w) int to logits (B, h, w, K) float32, or,
+    where it is conditioned, from [codes, condition]. It has names fixed for all of its layers: the same weights make
+    the same file. How to draw from it fast, see :func:`vqlib.incremental.incremental`.
 
     Metrics, over the dataset: ``loss`` and ``nats_per_code``, the mean negative log-likelihood of a code;
     ``bits_per_image``, the same for a whole grid, in bits; ``accuracy``, how often the likeliest code is right.
@@ -40,22 +51,34 @@ class Prior(keras.Model):
         How many labels, or codes of that grid, there are.
     """
 
-    def __init__(self, code_shape, num_embeddings, condition_shape=None, num_conditions=None, **kwargs):
+    network: keras.Model
+
+    def __init__(
+        self,
+        code_shape: Sequence[int],
+        num_embeddings: int,
+        condition_shape: Sequence[int] | None = None,
+        num_conditions: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        if len(code_shape) != 2:
-            raise ValueError(f"code_shape must be (height, width), but {tuple(code_shape)} was given.")
-        for name, size in (("code_shape", code_shape[0]), ("code_shape", code_shape[1])):
-            check_positive_integer(name, size)
-        check_positive_integer("num_embeddings", num_embeddings)
-        self.code_shape = tuple(code_shape)
-        self.num_embeddings = num_embeddings
-        self.condition_shape = None if condition_shape is None else tuple(condition_shape)
-        self.num_conditions = num_conditions
+        self.code_shape = check_sizes("code_shape", code_shape, ("height", "width"))
+        self.num_embeddings = check_positive_integer("num_embeddings", num_embeddings)
+        if (condition_shape is None) != (num_conditions is None):
+            raise ValueError(
+                "Give both condition_shape and num_conditions, or neither, but "
+                f"condition_shape={condition_shape} and num_conditions={num_conditions} were given. "
+                "For class labels, condition_shape=()."
+            )
+        self.condition_shape = None if condition_shape is None else _check_condition_shape(condition_shape)
+        self.num_conditions = (
+            None if num_conditions is None else check_positive_integer("num_conditions", num_conditions)
+        )
         self.nats_per_code = keras.metrics.Mean(name="nats_per_code")
         self.bits_per_image = BitsPerImage(self.code_shape)
         self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Tensor:
         """Return the logits of each position's code: (B, h, w) int -> (B, h, w, K) float32.
 
         A conditioned prior takes the pair (codes, condition).
@@ -63,12 +86,19 @@ class Prior(keras.Model):
         codes, *condition = self._parts(inputs)
         check_code_type(codes, self.code_shape)
         if is_array(codes):
-            check_codes(codes, self.num_embeddings, self.code_shape)
+            check_code_range(codes, self.num_embeddings)
         for each in condition:
             check_condition(self, each)
         return self.network([codes, *condition] if condition else codes, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Tensor = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
         """Return the mean negative log-likelihood of a code, in nats. The codes are their own targets."""
         refuse_sample_weight(sample_weight)
         codes = self._parts(x)[0]
@@ -78,43 +108,56 @@ class Prior(keras.Model):
         self.accuracy.update_state(codes, y_pred)
         return backend.share_of_replica(ops.mean(nats))
 
-    def compile(self, *args, **kwargs):
+    def compile(self, *args: Any, **kwargs: Any) -> None:
         """Configure the training, see ``keras.Model.compile``.
 
         XLA has no sparse sums: where it compiles the training, the first layer multiplies one-hot vectors instead.
         """
         super().compile(*args, **kwargs)
-        for layer in self.network.layers:
-            if hasattr(layer, "look_up"):
-                layer.look_up = backend.sparse_sums_pay() and not self.jit_compile
+        look_up_where_it_pays(self.network, self.jit_compile)
 
-    def compile_from_config(self, config):
-        """Compile a loaded model as it was. Keras does so by itself only where ``compile`` is its own."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
+    def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:
+        """Write the prior for use without Keras, see ``keras.Model.export``; it need not have been called before.
 
-    def fit(self, x=None, *args, **kwargs):
-        """Train on codes, see ``keras.Model.fit``; arrays are checked first, ``tf.data`` is taken as it is.
-
-        A conditioned prior is trained on the pair (codes, condition), and validated on ``((codes, condition),)``.
+        TensorFlow alone has sparse sums: for all other formats, the first layer multiplies one-hot vectors instead.
         """
-        self._check(x, "codes to train on")
-        self._check(inputs_of(kwargs.get("validation_data")), "codes to validate on")
-        show_data(kwargs.get("callbacks"), x, batch_size=kwargs.get("batch_size"))
-        return super().fit(x, *args, **kwargs)
+        with contextlib.nullcontext() if format == "tf_saved_model" else multiplying(self.network):
+            super().export(filepath, format, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
-        """Evaluate on codes, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
-        self._check(x, "codes to evaluate")
-        return super().evaluate(x, *args, **kwargs)
+    def _input_signature(self) -> Any:
+        """Return the shape and dtype of codes, or of the pair (codes, condition)."""
+        codes = keras.InputSpec(shape=(None, *self.code_shape), dtype="int32", name="codes")
+        if self.condition_shape is None:
+            return codes
+        return codes, keras.InputSpec(shape=(None, *self.condition_shape), dtype="int32", name="condition")
 
-    def predict(self, x, *args, **kwargs):
-        """Return the logits of codes in batches, see ``keras.Model.predict``: (N, h, w) -> (N, h, w, K), NumPy."""
-        self._check(x, "codes")
-        return super().predict(x, *args, **kwargs)
+    def _check_inputs(self, x: Any, purpose: str) -> Any:
+        """Raise unless `x` are codes, or the pair (codes, condition); return them, lists as arrays."""
+        name = f"codes {purpose}"
+        codes, *condition = self._parts(x, name)
+        codes = as_array(codes, name)
+        check_code_type(codes, self.code_shape, name)
+        if is_array(codes):
+            check_code_range(codes, self.num_embeddings, name)
+        if not condition:
+            return codes
+        return codes, check_condition(self, condition[0], shape_of(codes)[0])
 
-    def _parts(self, inputs, name="codes"):
+    def _check_targets(self, x: Any, y: Any) -> Any:
+        """Return `y`, a list as an array. Anything will do: codes are their own targets."""
+        return None if y is None else as_array(y, "y")
+
+    def _outputs_of_none(self) -> np.ndarray:
+        """Return no logits."""
+        return np.zeros((0, *self.code_shape, self.num_embeddings), "float32")
+
+    def _is_all_inputs(self, data: Any) -> bool:
+        """Whether `data` is a list of single grids or, of a conditioned prior, the pair (codes, condition)."""
+        if self.condition_shape is None:
+            return isinstance(data, list) and all(len(shape_of(codes)) == 2 for codes in data)
+        return isinstance(data, (tuple, list)) and len(data) == 2 and not isinstance(data[0], (tuple, list))
+
+    def _parts(self, inputs: Any, name: str = "codes") -> list[Any]:
         """Return [codes], or [codes, condition] of a conditioned prior."""
         is_pair = isinstance(inputs, (tuple, list)) and len(inputs) == 2
         if self.condition_shape is None:
@@ -126,48 +169,18 @@ class Prior(keras.Model):
             return [inputs]
         if not is_pair:
             raise ValueError(
-                f"{name}: this prior is conditioned and takes the pair (codes, condition), "
-                "as in fit((codes, condition), validation_data=((codes, condition),))."
+                f"{name}: this prior is conditioned and takes the pair (codes, condition), as in "
+                "fit((codes, condition), validation_data=(codes, condition)). A dataset's batches hold that pair "
+                "alone: dataset.map(lambda codes, condition: ((codes, condition),))."
             )
         return list(inputs)
 
-    def _check(self, inputs, name):
-        if not isinstance(inputs, (np.ndarray, tuple, list)):
-            return
-        codes, *condition = self._parts(inputs, name)
-        if isinstance(codes, np.ndarray):
-            check_codes(codes, self.num_embeddings, self.code_shape, name)
-        for each in condition:
-            check_condition(self, each, len(codes))
 
-
-@keras.saving.register_keras_serializable("vqlib")
-class Dense(keras.layers.Dense):
-    """A Dense layer for grids, (B, H, W, C) -> (B, H, W, units): the same matrix at every position.
-
-    A grid of one row goes without that axis. With it, TensorFlow 2.18 and 2.19 write beyond their memory on a CPU, and
-    the process dies. Called as in Keras, because files of weights name a layer by its class.
-    """
-
-    def call(self, inputs, **arguments):
-        """Return the output at each position."""
-        if len(inputs.shape) == 4 and inputs.shape[1] == 1:
-            return super().call(inputs[:, 0], **arguments)[:, None]
-        return super().call(inputs, **arguments)
-
-
-@keras.saving.register_keras_serializable("vqlib")
-class BitsPerImage(keras.metrics.Mean):
-    """The mean of nats a code, given as bits for a whole grid of codes, see :func:`vqlib.metrics.bits_per_image`."""
-
-    def __init__(self, code_shape, name="bits_per_image", **kwargs):
-        super().__init__(name=name, **kwargs)
-        self.code_shape = tuple(code_shape)
-
-    def result(self):
-        """Return the bits."""
-        return super().result() * bits_per_image(1.0, self.code_shape)
-
-    def get_config(self):
-        """Return the arguments that make this metric anew."""
-        return {**super().get_config(), "code_shape": self.code_shape}
+def _check_condition_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape as a tuple of Python integers; raise unless it is that of labels or of grids."""
+    if np.ndim(shape) != 1 or len(shape) not in (0, 2):
+        raise ValueError(
+            "condition_shape must be () for class labels, or (height, width) for grids of codes, "
+            f"but {shape!r} was given. How many classes or codes there are is num_conditions."
+        )
+    return tuple(check_positive_integer("Each entry of condition_shape", size) for size in shape)

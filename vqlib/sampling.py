@@ -1,17 +1,74 @@
-"""Codes from a prior, one position after the other."""
+"""Codes from a prior, one position after the other: first plainly, then fast."""
+
+import functools
+import random
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from vqlib import _backend as backend
 from vqlib._checks import check_codes, check_condition, check_positive_integer, dtype_of
 from vqlib._progress import announced
+from vqlib._types import Tensor
+from vqlib.incremental import incremental
 
-SAMPLES_AT_ONCE = 1024  # bounds the noise: 25 MB for 7 x 7 codes and K = 128
+SAMPLES_AT_ONCE = 1024  # at most, and fewer of large grids:
+BYTES_AT_ONCE = 2**27  # of noise, or of one layer's output of CHANNELS
+CHANNELS = 128
+RESOLUTION = 2.0**-24  # of NumPy's float32 exponential noise: a 0 stands for anything below about this
 
 
-def sample(prior, num_samples=None, *, temperature=1.0, seed=0, codes=None, keep=None, condition=None):
+def sample_plainly(
+    prior: Any,
+    num_samples: int | None = None,
+    *,
+    temperature: float = 1.0,
+    seed: int | None = None,
+    codes: ArrayLike | None = None,
+    keep: ArrayLike | None = None,
+    condition: ArrayLike | None = None,
+) -> np.ndarray:
+    """Draw as :func:`sample` does, and the same codes, by running the whole network for every position.
+
+    The readable reference, h * w times the work. It takes any model from codes (N, h, w) to logits (N, h, w, K) that
+    has ``code_shape`` and ``num_embeddings``. The sums have another order, so that the last digits of the logits may
+    differ from :func:`sample`'s, and with them, very rarely, a code that had two nearly equal candidates.
+    """
+    return _sample("sample_plainly", _plain_loop, prior, num_samples, temperature, seed, codes, keep, condition)
+
+
+def _plain_loop(
+    prior: Any, codes: Tensor, keep: Tensor, noise: Tensor, temperature: Tensor, *condition: Tensor
+) -> Tensor:
+    """Position by position, each time with the whole network for the whole grid."""
+    height, width = prior.code_shape
+    positions = height * width
+    noise = ops.reshape(noise, (-1, positions, prior.num_embeddings))
+
+    def draw(position: Tensor, codes: Tensor) -> Tensor:
+        logits = prior((codes, *condition) if condition else codes)
+        logits = ops.reshape(logits, (-1, positions, prior.num_embeddings))[:, position]
+        drawn = ops.argmax(logits / temperature + noise[:, position], axis=-1)  # (N,)
+        here = ops.reshape(ops.arange(positions) == position, (height, width)) & ~keep
+        return ops.where(here, ops.cast(drawn, "int32")[:, None, None], codes)
+
+    return ops.fori_loop(0, positions, draw, codes)
+
+
+def sample(
+    prior: Any,
+    num_samples: int | None = None,
+    *,
+    temperature: float = 1.0,
+    seed: int | None = None,
+    codes: ArrayLike | None = None,
+    keep: ArrayLike | None = None,
+    condition: ArrayLike | None = None,
+) -> np.ndarray:
     """Draw grids of codes from a prior, position by position in raster order (ancestral sampling).
 
     One compiled call, in which each position is computed once, from features kept of the positions before it
@@ -22,52 +79,102 @@ def sample(prior, num_samples=None, *, temperature=1.0, seed=0, codes=None, keep
     Parameters
     ----------
     prior : PixelCNN or GatedPixelCNN
+        Or a prior of your own, see :func:`vqlib.incremental.incremental`.
     num_samples : int, optional
-        How many grids; left out where `codes` are given.
+        How many grids; left out where `codes` or a condition for each grid are given.
     temperature : float, above 0
         1 samples the model as it is; below 1 prefers likely codes.
-    seed : int
-        The same seed gives the same codes, on the same machine.
+    seed : int, optional
+        The same seed gives the same codes, on the same machine. Without one, each call draws other codes: its seed
+        comes from Keras's global one, as those of Keras's layers do, so that after ``keras.utils.set_random_seed(0)``
+        the same calls draw the same codes.
     codes : int array, shape (num_samples, h, w), optional
         Codes to keep in part (inpainting).
     keep : bool array, shape (h, w) or (num_samples, h, w), optional
         Where True, the code is kept; elsewhere it is drawn, given the codes before it. Later kept codes do not
         influence earlier drawn ones: the prior only looks back.
-    condition : int array, shape (num_samples,) or (num_samples, h', w')
-        For a conditioned prior, and only for one: the class labels, or the grids of codes, to draw for.
+    condition : int array, shape (num_samples,) or (num_samples, h', w'), optional
+        For a conditioned prior, and only for one: the class labels, or the grids of codes, to draw for. One label, or
+        one grid (h', w'), stands for all samples.
 
     Returns
     -------
     int32 array, shape (num_samples, h, w), NumPy
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit the prior or another argument, or if `prior` is none; each says what would do.
     """
-    return _sample(_incremental_loop, prior, num_samples, temperature, seed, codes, keep, condition)
+    return _sample("sample", _incremental_loop, prior, num_samples, temperature, seed, codes, keep, condition)
 
 
-def sample_plainly(prior, num_samples=None, *, temperature=1.0, seed=0, codes=None, keep=None, condition=None):
-    """Draw as :func:`sample` does, and the same codes, by running the whole network for every position.
+def _incremental_loop(
+    prior: Any, codes: Tensor, keep: Tensor, noise: Tensor, temperature: Tensor, *condition: Tensor
+) -> Tensor:
+    """Row by row, and within a row position by position."""
+    height, width = prior.code_shape
+    network = incremental(prior, *condition)
 
-    The readable reference, h * w times the work. It takes any model from codes (N, h, w) to logits (N, h, w, K) that
-    has ``code_shape`` and ``num_embeddings``. The sums have another order, so that the last digits of the logits may
-    differ from :func:`sample`'s, and with them, very rarely, a code that had two nearly equal candidates.
+    def draw_row(i: Tensor, loop: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
+        codes, state = loop
+        known = ops.take(codes, i, axis=1)  # (N, w)
+        stays = ops.take(keep, i, axis=1)  # (N, w)
+        noise_of_row = ops.take(noise, i, axis=1)  # (N, w, K)
+        row = network.begin_row(state)
+        drawn: list[Tensor] = []
+        for j in range(width):
+            logits = network.step(row, drawn)  # (N, K)
+            code = ops.argmax(logits / temperature + noise_of_row[:, j], axis=-1)  # (N,)
+            drawn.append(ops.where(stays[:, j], known[:, j], ops.cast(code, "int32")))
+        here = ops.reshape(ops.arange(height) == i, (height, 1))
+        codes = ops.where(here, ops.stack(drawn, axis=1)[:, None], codes)
+        return codes, network.end_row(row, drawn)
+
+    return ops.fori_loop(0, height, draw_row, (codes, network.initial_state(ops.shape(codes)[0])))[0]
+
+
+def gumbel_noise(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return standard Gumbel noise, float32, below 20: minus the logarithm of exponential noise.
+
+    Of 7 million draws of NumPy's exponential noise one is exactly 0. Minus its logarithm would beat any logit.
     """
-    return _sample(_plain_loop, prior, num_samples, temperature, seed, codes, keep, condition)
+    noise = generator.standard_exponential(shape, dtype="float32")
+    noise[noise == 0] = RESOLUTION
+    np.log(noise, out=noise)
+    return np.negative(noise, out=noise)
 
 
-def _sample(loop, prior, num_samples, temperature, seed, codes, keep, condition):
-    """Check the arguments, and run a loop over at most SAMPLES_AT_ONCE grids at a time."""
+def _sample(
+    name: str,
+    loop: Callable[..., Tensor],
+    prior: Any,
+    num_samples: int | None,
+    temperature: float,
+    seed: int | None,
+    codes: Any,
+    keep: Any,
+    condition: Any,
+) -> np.ndarray:
+    """Check the arguments, and run a loop over some of the grids at a time.
+
+    The noise is one stream, whatever the number of grids at a time.
+    """
+    _check_prior(prior)
     if not temperature > 0:
         raise ValueError(
             f"temperature must be above 0, but {temperature!r} was given. "
             "For nearly always the likeliest code, use a small one such as 0.01."
         )
-    codes, keep = _starting_point(prior, num_samples, codes, keep)
-    conditions = _conditions(prior, condition, len(codes))
+    codes, keep, conditions = _starting_point(prior, num_samples, codes, keep, condition)
+    if seed is None:
+        seed = random.randrange(2**32)  # from where Keras's layers have theirs; keras.utils.set_random_seed seeds it
     generator = np.random.default_rng(seed)
-    temperature = np.float32(temperature)
     grid = (None, *prior.code_shape)
     run = backend.compiled(
         prior,
-        loop,
+        name,
+        functools.partial(loop, prior),
         keras.KerasTensor(grid, "int32"),
         keras.KerasTensor(grid, "bool"),
         keras.KerasTensor((*grid, prior.num_embeddings), "float32"),
@@ -75,92 +182,102 @@ def _sample(loop, prior, num_samples, temperature, seed, codes, keep, condition)
         *(keras.KerasTensor((None, *each.shape[1:]), "int32") for each in conditions),
     )
     drawn = [np.zeros((0, *prior.code_shape), "int32")]
-    for i in announced(range(0, len(codes), SAMPLES_AT_ONCE), "sampling"):
-        some = slice(i, i + SAMPLES_AT_ONCE)
+    at_once = samples_at_once(prior)
+    for i in announced(range(0, len(codes), at_once), "sampling"):
+        some = slice(i, i + at_once)
         noise = gumbel_noise(generator, (*codes[some].shape, prior.num_embeddings))
-        drawn.append(
-            ops.convert_to_numpy(run(codes[some], keep[some], noise, temperature, *(each[some] for each in conditions)))
-        )
+        arrays = (codes[some], keep[some], noise, np.float32(temperature), *(each[some] for each in conditions))
+        drawn.append(ops.convert_to_numpy(run(*arrays)))
     return np.concatenate(drawn)
 
 
-def gumbel_noise(generator, shape):
-    """Return standard Gumbel noise, float32: minus the logarithm of exponential noise."""
-    exponential = generator.standard_exponential(shape, dtype="float32")
-    return -np.log(np.maximum(exponential, np.finfo("float32").tiny))
+def samples_at_once(prior: Any) -> int:
+    """Return how many grids are drawn at a time, so that memory is bounded whatever their size."""
+    positions = np.prod(prior.code_shape, dtype=int)
+    bytes_each = 4 * positions * max(prior.num_embeddings, CHANNELS)
+    return int(np.clip(BYTES_AT_ONCE // bytes_each, 1, SAMPLES_AT_ONCE))
 
 
-def _incremental_loop(prior, codes, keep, noise, temperature, *condition):
-    """Row by row, and within a row position by position."""
-    height, width = prior.code_shape
-    network = prior.incremental(*condition)
-
-    def draw_row(i, state):
-        codes, kept = state
-        known, stays, noise_of_row = (ops.take(x, i, axis=1) for x in (codes, keep, noise))
-        network.begin_row(kept)
-        row = []
-        for j in range(width):
-            drawn = ops.argmax(network(row) / temperature + noise_of_row[:, j], axis=-1)  # (N,)
-            row.append(ops.where(stays[:, j], known[:, j], ops.cast(drawn, "int32")))
-        row = ops.stack(row, axis=1)  # (N, w)
-        here = ops.reshape(ops.arange(height) == i, (height, 1))
-        return ops.where(here, row[:, None], codes), network.end_row(row)
-
-    return ops.fori_loop(0, height, draw_row, (codes, network.empty(ops.shape(codes)[0])))[0]
-
-
-def _plain_loop(prior, codes, keep, noise, temperature, *condition):
-    """Position by position, each time with the whole network for the whole grid."""
-    height, width = prior.code_shape
-    positions = height * width
-    noise = ops.reshape(noise, (-1, positions, prior.num_embeddings))
-
-    def draw(position, codes):
-        logits = prior((codes, *condition) if condition else codes)
-        logits = ops.reshape(logits, (-1, positions, prior.num_embeddings))[:, position]
-        drawn = ops.argmax(logits / temperature + noise[:, position], axis=-1)  # (N,)
-        here = ops.reshape(ops.arange(positions) == position, (height, width)) & ~keep
-        return ops.where(here, ops.cast(drawn, "int32")[:, None, None], codes)
-
-    return ops.fori_loop(0, positions, draw, codes)
+def _check_prior(prior: Any) -> None:
+    """Raise unless `prior` looks like one; say what to do with what is often given in its place."""
+    if isinstance(prior, (tuple, list)):
+        raise TypeError(
+            f"sample takes a prior, but a {type(prior).__name__} of {len(prior)} was given. "
+            "Take apart what load_pretrained returns: `model, prior = vqlib.load_pretrained()`, then sample(prior)."
+        )
+    if hasattr(prior, "encode") and hasattr(prior, "decode"):
+        raise TypeError(
+            f"sample takes a prior, and this is the {type(prior).__name__}: `model, prior = vqlib.load_pretrained()`, "
+            "then `codes = vqlib.sample(prior, 64)` and `images = model.decode(codes)`."
+        )
+    if not (callable(prior) and hasattr(prior, "code_shape") and hasattr(prior, "num_embeddings")):
+        raise TypeError(
+            f"sample takes a prior, a model of codes with code_shape and num_embeddings such as PixelCNN or "
+            f"GatedPixelCNN, but a {type(prior).__name__} was given."
+        )
 
 
-def _starting_point(prior, num_samples, codes, keep):
-    """Return codes (N, h, w) and keep (N, h, w), checked; zeros and False where nothing was given."""
+def _starting_point(
+    prior: Any, num_samples: int | None, codes: Any, keep: Any, condition: Any
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Return codes (N, h, w), keep (N, h, w), and a list of the condition, (N, ...), or of nothing: all checked.
+
+    Where no codes are given, they are zeros and none is kept.
+    """
     if (codes is None) != (keep is None):
         raise ValueError("For inpainting give both codes and keep; give neither to sample whole grids.")
-    if codes is None:
-        if num_samples is None:
-            raise ValueError("Give num_samples, the number of grids to draw, or codes and keep for inpainting.")
-        check_positive_integer("num_samples", num_samples)
-        codes = np.zeros((num_samples, *prior.code_shape), "int32")
-        return codes, np.zeros(codes.shape, bool)
-    codes = check_codes(codes, prior.num_embeddings, prior.code_shape)
-    if num_samples not in (None, len(codes)):
+    if num_samples is not None:
+        num_samples = check_positive_integer("num_samples", num_samples)
+    condition, is_shared = _condition(prior, condition)
+    if codes is not None:
+        codes = check_codes(codes, prior.num_embeddings, prior.code_shape)
+        keep = _keep(prior, keep, codes.shape)
+        if num_samples not in (None, len(codes)):
+            raise ValueError(
+                f"num_samples={num_samples}, but {len(codes)} grids of codes were given. Leave num_samples out."
+            )
+        num_samples = len(codes)
+    elif num_samples is None and condition is not None and not is_shared:
+        num_samples = len(condition)
+    if num_samples is None:
         raise ValueError(
-            f"num_samples={num_samples}, but {len(codes)} grids of codes were given. Leave num_samples out."
+            "Give num_samples, the number of grids to draw, or codes and keep for inpainting, "
+            "or a condition for each grid."
         )
-    if dtype_of(keep) != "bool" or np.shape(keep) not in (prior.code_shape, codes.shape):
+    if codes is None:
+        codes = np.zeros((num_samples, *prior.code_shape), "int32")
+        keep = np.zeros(codes.shape, bool)
+    if condition is None:
+        return codes, keep, []
+    if is_shared:
+        condition = np.broadcast_to(condition, (num_samples, *condition.shape))
+    check_condition(prior, condition, num_samples)
+    return codes, keep, [np.asarray(condition, "int32")]
+
+
+def _keep(prior: Any, keep: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return `keep`, checked, for each grid: (N, h, w)."""
+    if dtype_of(keep) != "bool" or np.shape(keep) not in (prior.code_shape, shape):
         raise ValueError(
-            f"keep must be a bool array of shape {prior.code_shape} or {codes.shape}, "
+            f"keep must be a bool array of shape {prior.code_shape} or {shape}, "
             f"but is {dtype_of(keep)} of shape {np.shape(keep)}."
         )
-    return codes, np.broadcast_to(keep, codes.shape).copy()
+    return np.broadcast_to(keep, shape).copy()
 
 
-def _conditions(prior, condition, number):
-    """Return the condition, checked, as a list of one int32 array (N, ...); of a prior without one, an empty list."""
+def _condition(prior: Any, condition: Any) -> tuple[np.ndarray | None, bool]:
+    """Return the condition, None of a prior without one, and whether it is one for all grids."""
     condition_shape = getattr(prior, "condition_shape", None)
     if condition_shape is None:
         if condition is not None:
             raise ValueError("condition was given, but this prior is not conditioned: leave it out.")
-        return []
+        return None, False
     if condition is None:
         what = "class labels" if condition_shape == () else "grids of codes"
+        shape = ", ".join(str(n) for n in ("num_samples", *condition_shape))
         raise ValueError(
-            f"This prior is conditioned on {what}: give condition, an int array of shape "
-            f"{(number, *condition_shape)} with values in 0..{prior.num_conditions - 1}."
+            f"This prior is conditioned on {what}: give condition, an int array of shape ({shape}), or one of shape "
+            f"{condition_shape} for all samples, with values in 0..{prior.num_conditions - 1}."
         )
-    check_condition(prior, condition, number)
-    return [np.asarray(condition, "int32")]
+    condition = np.asarray(condition)
+    return condition, condition.shape == condition_shape

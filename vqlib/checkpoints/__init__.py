@@ -1,43 +1,79 @@
-"""Trained weights, shipped with the package, each with a card that says how they were made."""
+"""Trained weights, shipped with the package, each with a card that says how they were made.
+
+:func:`names` lists them. A tokenizer is ``<x>-vqvae``, its prior ``<x>-prior``, or ``<x>-top-prior`` and
+``<x>-bottom-prior`` for two levels. Load the models of one name by :func:`vqlib.load_pretrained`, or one of them on its
+class: ``vqlib.VQVAE.from_pretrained("mnist")``. :func:`save` writes one, :func:`vqlib.load_card` reads its card.
+"""
 
 import datetime
 import hashlib
-import importlib
 import json
+import os
 import pathlib
-import platform
 import re
+from typing import Any, NamedTuple, TypeVar
 
 import keras
-import numpy as np
 
-from vqlib import _backend as backend
+from vqlib._environment import device, versions
 from vqlib.autoencoder import VQVAE
-from vqlib.evaluation import Classifier
+from vqlib.classifier import Classifier
+from vqlib.data import Dataset
 from vqlib.gated import GatedPixelCNN
 from vqlib.hierarchy import VQVAE2
 from vqlib.pixelcnn import PixelCNN
+from vqlib.prior import Prior
 
 FOLDER = pathlib.Path(__file__).parent
 MODELS = {model.__name__: model for model in (VQVAE, VQVAE2, PixelCNN, GatedPixelCNN, Classifier)}
+ENDINGS = ("vqvae", "prior", "top-prior", "bottom-prior", "classifier")  # of a checkpoint's name
+
+AnyModel = TypeVar("AnyModel", bound=keras.Model)
+Folder = str | os.PathLike[str] | None
 
 
 class CheckpointError(ValueError):
     """A checkpoint is missing, damaged, or does not belong to what it is loaded with."""
 
 
-def load_pretrained(name="mnist", folder=FOLDER):
+class TokenizerAndPrior(NamedTuple):
+    """A VQVAE, and the prior that was trained on its codes."""
+
+    model: VQVAE
+    prior: Prior
+
+
+class TokenizerAndPriors(NamedTuple):
+    """A VQVAE2, the prior of its top codes, and that of its bottom codes, which is conditioned on the top ones."""
+
+    model: VQVAE2
+    top_prior: Prior
+    bottom_prior: Prior
+
+
+def load_pretrained(name: str = "mnist", folder: Folder = None) -> Any:
     """Load shipped models: no network, no training, a few seconds.
 
     Parameters
     ----------
     name : str
-        "mnist" gives a pair, (VQVAE, PixelCNN), the second trained on the codes of the first; "mnist-vqvae" and
-        "mnist-prior" give one of them. "mnist-ema" is the pair of Part II, whose GatedPixelCNN is told the class.
-        "mnist-two-levels" gives three, (VQVAE2, top prior, bottom prior): the first prior is told the class, the second
-        the top codes. :func:`names` lists all.
+        What it gives:
+
+        - "mnist": a VQVAE and the PixelCNN trained on its codes, as in ``model, prior = load_pretrained("mnist")``;
+        - "mnist-ema": the pair of Part II, whose GatedPixelCNN is told the class;
+        - "mnist-two-levels": a VQVAE2, the prior of its top codes, which is told the class, and the prior of its bottom
+          codes, which is told the top ones;
+        - the name of one checkpoint, such as "mnist-vqvae", "mnist-prior" or "mnist-classifier": one model.
+
+        :func:`vqlib.checkpoints.names` lists all checkpoints.
     folder : path, optional
-        Where the weights and cards lie; the package's own by default.
+        Where weights and cards lie; by default the package's own.
+
+    Returns
+    -------
+    TokenizerAndPrior, TokenizerAndPriors or keras.Model
+        The first two are named tuples, ``(model, prior)`` and ``(model, top_prior, bottom_prior)``. One model alone is
+        no tuple.
 
     Raises
     ------
@@ -48,36 +84,63 @@ def load_pretrained(name="mnist", folder=FOLDER):
     if f"{name}-vqvae" not in names(folder):
         return _load(name, folder)
     model = _load(f"{name}-vqvae", folder)
-    names_of_priors = [
-        f"{name}{level}-prior" for level in (("-top", "-bottom") if isinstance(model, VQVAE2) else ("",))
-    ]
+    levels = ("-top", "-bottom") if isinstance(model, VQVAE2) else ("",)
+    names_of_priors = [f"{name}{level}-prior" for level in levels]
     priors = [_load(prior, folder) for prior in names_of_priors]
     for prior in names_of_priors:
         check_prior(prior, folder)
-    return model, *priors
+    return TokenizerAndPriors(model, *priors) if isinstance(model, VQVAE2) else TokenizerAndPrior(model, *priors)
 
 
-def load_card(name, folder=FOLDER):
+def load_as(model: type[AnyModel], name: str = "mnist", folder: Folder = None) -> AnyModel:
+    """Load one shipped model of a class; what each model's ``from_pretrained`` does.
+
+    Parameters
+    ----------
+    model : one of the classes in MODELS
+    name : str
+        Of a checkpoint, "mnist-vqvae", or the first part of it, "mnist", where one checkpoint alone is of this class.
+    folder : path, optional
+        Where weights and cards lie; by default the package's own.
+
+    Raises
+    ------
+    CheckpointError
+        If no checkpoint of this name is of this class, or several are; and as for :func:`load_pretrained`.
+    """
+    candidates = {name, *(f"{name}-{ending}" for ending in ENDINGS)} & set(names(folder))
+    fitting = sorted(each for each in candidates if load_card(each, folder)["model"] == model.__name__)
+    if len(fitting) == 1:
+        return _load(fitting[0], folder)
+    if fitting:
+        raise CheckpointError(f"{name!r} has {len(fitting)} models of {model.__name__}: name one, {_or(fitting)}.")
+    known = [each for each in names(folder) if load_card(each, folder)["model"] == model.__name__]
+    raise CheckpointError(
+        f"There is no {model.__name__} called {name!r} in {_place(folder)}. Known: {_or(known) or 'none'}."
+    )
+
+
+def load_card(name: str, folder: Folder = None) -> dict[str, Any]:
     """Return the card of a checkpoint: a dict with the dataset, seed, epochs, versions, minutes and test metrics."""
-    path = pathlib.Path(folder) / f"{name}.json"
+    path = _place(folder) / f"{name}.json"
     if not path.is_file():
         known = ", ".join(names(folder)) or "none"
-        raise CheckpointError(f"There is no checkpoint {name!r} in {folder}. Known: {known}.")
+        raise CheckpointError(f"There is no checkpoint {name!r} in {path.parent}. Known: {known}.")
     try:
         return json.loads(path.read_text())
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged ({error}). Install the package again.") from error
 
 
-def names(folder=FOLDER):
-    """Return the names of all checkpoints in a folder, sorted."""
-    return sorted(path.stem for path in pathlib.Path(folder).glob("*.json"))
+def names(folder: Folder = None) -> list[str]:
+    """Return the names of all checkpoints in a folder, by default the shipped ones, sorted."""
+    return sorted(path.stem for path in _place(folder).glob("*.json"))
 
 
-def check_weights(name, folder=FOLDER):
+def check_weights(name: str, folder: Folder = None) -> pathlib.Path:
     """Return the file of a checkpoint's weights; raise CheckpointError unless it is the one that the card describes."""
     card = load_card(name, folder)
-    weights = pathlib.Path(folder) / f"{name}.weights.h5"
+    weights = _place(folder) / f"{name}.weights.h5"
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing, although its card is there. Install the package again.")
     found = _sha256(weights)
@@ -89,7 +152,7 @@ def check_weights(name, folder=FOLDER):
     return weights
 
 
-def check_prior(name, folder=FOLDER):
+def check_prior(name: str, folder: Folder = None) -> None:
     """Raise CheckpointError unless a prior was trained on the codes of its tokenizer as it is now.
 
     The tokenizer of ``<x>-prior``, ``<x>-top-prior`` and ``<x>-bottom-prior`` is ``<x>-vqvae``.
@@ -102,7 +165,18 @@ def check_prior(name, folder=FOLDER):
         )
 
 
-def save(model, name, *, data, seed, epochs, minutes, metrics, folder=FOLDER, **more):
+def save(
+    model: keras.Model,
+    name: str,
+    *,
+    data: Dataset,
+    seed: int,
+    epochs: int,
+    minutes: float,
+    metrics: dict[str, float],
+    folder: Folder = None,
+    **more: Any,
+) -> None:
     """Write a model's weights and its card.
 
     Parameters
@@ -117,11 +191,12 @@ def save(model, name, *, data, seed, epochs, minutes, metrics, folder=FOLDER, **
     metrics : dict of str to float
         Measured on the test images.
     folder : path, optional
+        By default the package's own.
     more : JSON values
         Further entries of the card.
     """
-    folder = pathlib.Path(folder)
-    weights = folder / f"{name}.weights.h5"
+    place = _place(folder)
+    weights = place / f"{name}.weights.h5"
     untrained = type(model).from_config(model.get_config())  # without an optimizer, whose state would triple the file
     untrained.set_weights(model.get_weights())
     untrained.save_weights(weights)
@@ -141,26 +216,10 @@ def save(model, name, *, data, seed, epochs, minutes, metrics, folder=FOLDER, **
         "date": datetime.date.today().isoformat(),
         **more,
     }
-    (folder / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
+    (place / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
-def versions():
-    """Return the versions that a result depends on, a dict."""
-    name = keras.backend.backend()
-    return {
-        "python": platform.python_version(),
-        name: importlib.import_module(name).__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-    }
-
-
-def device():
-    """Return in words what Keras computes on: the names of the GPUs, or the processor."""
-    return ", ".join(backend.accelerators()) or f"CPU ({platform.machine()})"
-
-
-def _load(name, folder):
+def _load(name: str, folder: Folder) -> Any:
     """Load one model, checking its file against its card."""
     weights = check_weights(name, folder)
     card = load_card(name, folder)
@@ -179,5 +238,13 @@ def _load(name, folder):
     return model
 
 
-def _sha256(path):
+def _sha256(path: pathlib.Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _place(folder: Folder) -> pathlib.Path:
+    return FOLDER if folder is None else pathlib.Path(folder)
+
+
+def _or(names: list[str]) -> str:
+    return " or ".join(names)
