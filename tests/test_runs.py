@@ -394,13 +394,9 @@ def test_history_says_how_long_each_epoch_took(train):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("finished", [True, False])
-def test_run_of_another_training_is_refused(train, arguments, difference, finished):
-    if finished:
-        train()
-    else:
-        with pytest.raises(Interruption):
-            train(InterruptAfter(1))
+def test_run_of_another_training_is_refused(train, arguments, difference):
+    with pytest.raises(Interruption):
+        train(InterruptAfter(1))
     watch = Watch()
     with pytest.raises(ValueError, match=rf"holds the run of another training: .*{difference}.*delete this one"):
         train(watch, **arguments)
