@@ -18,7 +18,7 @@ from packaging.specifiers import SpecifierSet
 
 import vqlib
 from vqlib import __main__ as command
-from vqlib import checkpoints, data
+from vqlib import _environment, checkpoints, data
 from vqlib._stderr import held_back
 from vqlib.book import doctor
 
@@ -331,7 +331,7 @@ def test_jax_is_looked_at_where_it_is_installed(backend, monkeypatch, there):
 
 
 def test_device_is_that_of_the_cards():
-    assert [finding.found for finding in doctor.device()] == [checkpoints.device()]
+    assert [finding.found for finding in doctor.device()] == [_environment.device()]
 
 
 # Where the datasets come from
@@ -490,7 +490,7 @@ def test_profile_that_does_not_exist_is_wrong(monkeypatch, tmp_path):
     profile, folder = doctor.settings()
     assert profile.stops
     assert "is 'fast'" in profile.found
-    assert "full, quick, default" in profile.remedy
+    assert "quick, default, full" in profile.remedy
     assert is_well(folder)
 
 

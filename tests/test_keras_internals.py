@@ -1,5 +1,7 @@
 """What vqlib needs of Keras and Keras does not promise is as vqlib needs it: each test says what breaks otherwise."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -78,13 +80,14 @@ class Noisy(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        vars(self)["generator"] = _keras_internals.seed_generator(3, self.state)
+        generator = _keras_internals.seed_generator(3, self.state)
+        self.draw = functools.partial(keras.random.normal, seed=generator)
 
     def state(self, shape, name, dtype):
         return self.add_weight(shape=shape, name=name, dtype=dtype, initializer="zeros", trainable=False)
 
     def call(self, x):
-        return x + keras.random.normal(keras.ops.shape(x), seed=self.generator)
+        return x + self.draw(keras.ops.shape(x))
 
 
 def test_generator_whose_state_is_a_weight_is_saved_and_draws_what_keras_draws(tmp_path):

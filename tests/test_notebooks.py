@@ -398,4 +398,4 @@ def test_run_leaves_no_output_without_content():
     code = "from IPython.display import display; print('before'); display({}, raw=True); print('after')"
     notebook.cells = [nbformat.v4.new_code_cell(code)]
     run.execute(notebook, "a chapter")
-    assert [output.text for output in notebook.cells[0].outputs] == ["before\n", "after\n"]
+    assert [output.text for output in notebook.cells[0].outputs] == ["before\nafter\n"]

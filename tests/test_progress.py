@@ -111,6 +111,6 @@ def test_in_a_notebook_the_line_replaces_itself_and_leaves_an_output_without_con
     Watching(notebook, timeout=120, coalesce_streams=True).execute(env={**os.environ, "PYTHONPATH": str(root)})
     (cell,) = notebook.cells
     assert shown == [*(f"letters: {share} ..." for share in ("0%", "25%", "50%", "75%")), None] * 2
-    assert [output.text for output in cell.outputs if output.output_type == "stream"] == ["before\n", "after\n"]
+    assert [output.text for output in cell.outputs if output.output_type == "stream"] == ["before\nafter\n"]
     assert [output.data for output in cell.outputs if output.output_type == "display_data"] == [{}, {}]
     nbformat.validate(notebook)

@@ -4,8 +4,8 @@ The library's own names:
 
 - models and layers: ``VQVAE``, ``VQVAE2``, ``PixelCNN``, ``GatedPixelCNN``, ``Classifier``; ``VectorQuantizer``,
   ``EMAVectorQuantizer``, ``FiniteScalarQuantizer``
-- data and trained weights: ``load_dataset``, ``Dataset``, ``DatasetNotFoundError``; ``load_pretrained``, ``load_card``,
-  and the module ``checkpoints``
+- data and trained weights: ``load_dataset``, ``load_images``, ``Dataset``, ``DatasetNotFoundError``;
+  ``load_pretrained``, ``load_card``, and the module ``checkpoints``
 - to use a model: ``sample``, and the modules ``metrics``, ``evaluation`` and ``plots``
 - to train for long: ``Resumable``
 

@@ -11,7 +11,7 @@ from keras import ops
 
 from vqlib._types import Tensor
 
-tf = importlib.import_module("tensorflow") if keras.backend.backend() == "tensorflow" else None
+tf: Any = importlib.import_module("tensorflow") if keras.backend.backend() == "tensorflow" else None
 
 
 class _Compiled:

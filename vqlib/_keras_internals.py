@@ -51,8 +51,8 @@ def seed_generator(
 ) -> keras.random.SeedGenerator:
     """Return a generator of seeds whose state is a weight, so that it is saved with a model and restored.
 
-    Keras makes the state a variable of its own, which is saved with no model. The layer must not track the generator
-    (``vars(self)["generator"] = ...``), or Keras counts the state twice.
+    Keras makes the state a variable of its own, which is saved with no model. The layer keeps the generator where Keras
+    does not look for one, in a ``functools.partial``, or Keras counts the state twice.
 
     Parameters
     ----------

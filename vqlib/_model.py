@@ -15,6 +15,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
+from vqlib import _keras_internals
 from vqlib._backend import tf
 from vqlib._callbacks import show_data
 from vqlib._checks import refuse_sample_weight, shape_of
@@ -73,9 +74,7 @@ class CheckedModel(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model as it was. Keras does so by itself only where ``compile`` is its own."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
+        _keras_internals.compile_from_config(self, config)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Train, see ``keras.Model.fit``; inputs, targets and ``validation_data`` are checked first."""

@@ -188,9 +188,9 @@ def backend_told() -> tuple[str, str]:
 
 def device() -> list[Finding]:
     """Look at what Keras computes on."""
-    from vqlib import checkpoints
+    from vqlib import _environment
 
-    return [Finding("device", checkpoints.device())]
+    return [Finding("device", _environment.device())]
 
 
 def datasets() -> list[Finding]:

@@ -6,7 +6,7 @@ import platform
 
 import keras
 
-from vqlib import checkpoints
+from vqlib import _environment
 from vqlib._version import __version__
 from vqlib.book.profiles import profile
 
@@ -24,6 +24,6 @@ def show_setup(takes_long: str) -> None:
         backend = f"TensorFlow {importlib.import_module(backend).__version__}"
     current = profile()
     print(f"vqlib {__version__}, Keras {keras.__version__} on {backend}, Python {platform.python_version()}")
-    print(f"Computes on: {checkpoints.device()}, {os.cpu_count()} processor cores")
+    print(f"Computes on: {_environment.device()}, {os.cpu_count()} processor cores")
     print(f'Profile "{current}": {current.sentence}')
     print(f'Takes long, in the profile "default": {takes_long}')
