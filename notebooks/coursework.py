@@ -24,6 +24,8 @@ import nbformat
 import run
 import yaml
 
+from vqlib._files import write_atomically
+
 ROOT = run.ROOT
 SOURCES = run.BOOK / "coursework"
 EXECUTED = run.NOTEBOOKS / "coursework"
@@ -150,7 +152,7 @@ def executed(source):
         if [(c.id, c.metadata) for c in before.cells] == [(c.id, c.metadata) for c in notebook.cells]:
             return before
     run.execute(notebook, source.stem, VQLIB_PROFILE="quick")
-    run.write(path, nbformat.writes(notebook).encode() + b"\n")
+    write_atomically(path, nbformat.writes(notebook).encode() + b"\n")
     return notebook
 
 

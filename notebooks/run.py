@@ -32,6 +32,9 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
+from vqlib._files import write_atomically
+from vqlib.book.profiles import Profile
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BOOK, NOTEBOOKS, RUNS = ROOT / "book", ROOT / "notebooks", ROOT / "runs"
 TIMES = BOOK / "benchmarks" / "chapters.json"  # what --record writes, and the status page shows
@@ -126,6 +129,8 @@ def execute(notebook, title, **environment):
             raise ChapterError(f"{title}: the kernel died; was there enough memory?") from error
         notebook.metadata["language_info"] = language_info  # the kernel's names its patch version
     for index, cell in enumerate(notebook.cells):
+        if "outputs" in cell:  # without the empty places of progress lines
+            cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 raise ChapterError(f"{title}: cell {index} wrote to stderr:\n{output.text}")
@@ -172,13 +177,13 @@ def run_full(source, force=False):
     notebook = generate(source)
     execute(notebook, source.stem, VQLIB_PROFILE="full", VQLIB_RUN_DIR=str(RUNS))
     minutes = (time.monotonic() - started) / 60
-    write(NOTEBOOKS / f"{source.stem}.ipynb", nbformat.writes(notebook).encode() + b"\n")
+    write_atomically(NOTEBOOKS / f"{source.stem}.ipynb", nbformat.writes(notebook).encode() + b"\n")
     for cell in notebook.cells:
         if "landing-picture" in cell.metadata.get("tags", []):
             png = next(output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
-            write(LANDING_PICTURE, base64.b64decode(png))
+            write_atomically(LANDING_PICTURE, base64.b64decode(png))
     stamp = {"inputs": before, "checkpoints": shipped(), "minutes": round(minutes, 1)}
-    write(stamp_of(source), json.dumps(stamp).encode())
+    write_atomically(stamp_of(source), json.dumps(stamp).encode())
     return minutes
 
 
@@ -203,7 +208,7 @@ def refresh_text(source, path):
         alone.cells = cells[:1]
         execute(alone, source.stem, VQLIB_PROFILE="full")
     before, after = path.read_bytes(), nbformat.writes(notebook).encode() + b"\n"
-    write(path, after)
+    write_atomically(path, after)
     return before != after
 
 
@@ -222,21 +227,13 @@ def record(stem, profile, minutes, about):
     """Note a chapter's minutes for the status page."""
     times = json.loads(TIMES.read_text()) if TIMES.exists() else {}
     times.setdefault(stem, {})[profile] = {"minutes": round(minutes, 1), "machine": about}
-    write(TIMES, (json.dumps(times, indent=1, sort_keys=True) + "\n").encode())
-
-
-def write(path, content):
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    write_atomically(TIMES, (json.dumps(times, indent=1, sort_keys=True) + "\n").encode())
 
 
 def main():
     """Run the chapters that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", choices=("full", "quick", "default"), default="quick")
+    parser.add_argument("--profile", choices=[*map(str, Profile)], default="quick")
     parser.add_argument("--chapter", type=int, nargs="+", default=(), metavar="N", help="only these; all by default")
     parser.add_argument("--force", action="store_true", help="also what is finished; trainings start afresh")
     parser.add_argument("--record", action="store_true", help="note the minutes for the book's page on its status")

@@ -1,6 +1,7 @@
 """The doctor: it finds what is wrong, says what to do, and works where nothing else does."""
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import pathlib
@@ -17,8 +18,9 @@ from packaging.specifiers import SpecifierSet
 
 import vqlib
 from vqlib import __main__ as command
-from vqlib import checkpoints, data, doctor
+from vqlib import _environment, checkpoints, data
 from vqlib._stderr import held_back
+from vqlib.book import doctor
 
 pytestmark = pytest.mark.usefixtures("clean_environment", "no_network")
 SOME = {name: np.zeros(1, "uint8") for name in data.ARRAYS}
@@ -76,7 +78,7 @@ def run(tmp_path, **environment):
 def test_command_finds_all_well_where_all_is_well(tmp_path):
     answer = run(tmp_path, KERAS_BACKEND="tensorflow", KERAS_HOME=str(tmp_path))
     assert (answer.returncode, answer.stderr) == (0, ""), answer.stdout
-    assert answer.stdout.endswith("\nAll is well: nothing here would stop a chapter.\n")
+    assert "\nAll is well: nothing here would stop a chapter. What it may need: the network, for" in answer.stdout
     lines = answer.stdout.splitlines()
     assert {line[:5] for line in lines if line.startswith(" ")} == {"  ok "}
     for name in ("Python", "tensorflow-probability", "vqlib", "device", "mnist", "mnist-prior", "profile"):
@@ -97,6 +99,18 @@ def test_command_works_where_vqlib_cannot_be_imported(tmp_path):
     assert "Traceback" not in answer.stdout
     assert "noise" not in answer.stdout
     assert "what the lines with -> say" in answer.stdout.splitlines()[-1]
+
+
+def test_backend_that_is_not_there_is_one_finding_with_one_remedy(tmp_path):
+    """Keras cannot be imported then, nor anything that stands on it; and no package is missing."""
+    answer = run(tmp_path, KERAS_BACKEND="torch", KERAS_HOME=str(tmp_path))
+    assert (answer.returncode, answer.stderr) == (1, "")
+    wrong = [line for line in answer.stdout.splitlines() if line.startswith("  WRONG")]
+    assert wrong == ["  WRONG backend                 torch (KERAS_BACKEND)"]
+    remedies = [line for line in answer.stdout.splitlines() if "->" in line and "lines with ->" not in line]
+    assert len(remedies) == 1
+    assert "unset the variable KERAS_BACKEND" in remedies[0]
+    assert "All is well" not in answer.stdout
 
 
 @pytest.mark.parametrize("words", [[], ["docter"]], ids=str)
@@ -233,12 +247,9 @@ def test_ranges_are_those_of_the_installed_package(monkeypatch):
 
 def test_all_that_vqlib_requires_is_looked_at(monkeypatch):
     monkeypatch.setattr(doctor, "package", lambda requirement: doctor.Finding(requirement.name, ""))
-    monkeypatch.setattr(doctor, "_backend", lambda: None)
     names = [finding.name for finding in doctor.versions()]
     assert names == ["Python", *(requirement.name for requirement in doctor.requirements()), "vqlib"]
-    assert {"keras", "numpy", "tensorflow", "tensorflow-probability", "tf-keras", "matplotlib", "scikit-learn"} < {
-        *names
-    }
+    assert {"keras", "numpy", "tensorflow", "matplotlib", "scikit-learn"} < {*names}
 
 
 def test_vqlib_that_is_not_installed_is_wrong(monkeypatch):
@@ -252,26 +263,75 @@ def test_vqlib_that_is_not_installed_is_wrong(monkeypatch):
     assert "pip install -e ." in finding.remedy
 
 
-def test_another_backend_would_stop_a_chapter(monkeypatch):
-    monkeypatch.setattr(doctor, "_backend", lambda: "tensorflow")
-    assert is_well(*doctor.backend())
-    monkeypatch.setattr(doctor, "_backend", lambda: "jax")
-    (finding,) = doctor.backend()
+def test_requirement_that_is_raised_is_looked_at(monkeypatch):
+    """Keras and TensorFlow below the range are named; the range is the installed package's own."""
+    lines = [
+        "keras>=99",
+        "tensorflow>=99",
+        'tensorflow-probability>=99; extra == "chapters"',
+        'pytest>=99; extra == "test"',
+    ]
+    monkeypatch.setattr(importlib.metadata, "requires", {"vqlib": lines}.get)
+    wrong = [finding for finding in doctor.versions() if finding.stops]
+    assert [finding.name for finding in wrong] == ["keras", "tensorflow", "tensorflow-probability"]
+    assert all("(supported: >=99)" in finding.found for finding in wrong)
+
+
+def test_vqlib_that_lacks_a_part_is_wrong(monkeypatch):
+    monkeypatch.setattr(vqlib, "__all__", [*vqlib.__all__, "lost"])
+    finding = doctor.vqlib_itself()
     assert finding.stops
-    assert finding.found == "jax"
-    assert "KERAS_BACKEND" in finding.remedy
+    assert finding.found.endswith("but cannot be imported: module 'vqlib' has no attribute 'lost'")
 
 
-def test_backend_that_cannot_be_imported_is_named(monkeypatch):
-    monkeypatch.setattr(doctor, "_backend", lambda: None)
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    assert doctor.backend()[0].found == "torch"
-    monkeypatch.delenv("KERAS_BACKEND")
-    assert doctor.backend()[0].stops
+# The backend
+
+
+@pytest.fixture
+def backend(monkeypatch, tmp_path):
+    """Return a function that sets the variable, and a configuration of Keras, and returns what the doctor finds."""
+
+    def look(variable=None, configured=None):
+        monkeypatch.delenv("KERAS_BACKEND", raising=False)
+        if variable is not None:
+            monkeypatch.setenv("KERAS_BACKEND", variable)
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        if configured is not None:
+            (tmp_path / "keras.json").write_text(configured)
+        (finding,) = doctor.backend()
+        return finding
+
+    return look
+
+
+def test_tensorflow_is_well(backend):
+    assert is_well(backend())
+    assert is_well(backend("tensorflow", '{"backend": "jax"}'))
+    assert is_well(backend("", '{"backend": "tensorflow"}'))
+    assert is_well(backend(configured="{cut off"))
+
+
+@pytest.mark.parametrize("configured", [True, False], ids=["in keras.json", "by the variable"])
+@pytest.mark.parametrize("name", ["jax", "torch", "numpy"])
+def test_another_backend_would_stop_a_chapter(backend, name, configured, tmp_path):
+    finding = backend(configured=json.dumps({"backend": name})) if configured else backend(name)
+    assert finding.stops
+    assert finding.found.startswith(f"{name} (")
+    assert "TensorFlow (vqlib alone: tensorflow or jax)" in finding.remedy
+    expected = str(tmp_path / "keras.json") if configured else "unset the variable KERAS_BACKEND"
+    assert expected in finding.remedy
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_jax_is_looked_at_where_it_is_installed(backend, monkeypatch, there):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if there else None)
+    finding = backend("jax")
+    assert ("which is not installed" in finding.found) == (not there)
+    assert doctor.backend_told()[0] == ("jax" if there else "tensorflow")
 
 
 def test_device_is_that_of_the_cards():
-    assert [finding.found for finding in doctor.device()] == [checkpoints.device()]
+    assert [finding.found for finding in doctor.device()] == [_environment.device()]
 
 
 # Where the datasets come from
@@ -430,7 +490,7 @@ def test_profile_that_does_not_exist_is_wrong(monkeypatch, tmp_path):
     profile, folder = doctor.settings()
     assert profile.stops
     assert "is 'fast'" in profile.found
-    assert "full, quick, default" in profile.remedy
+    assert "quick, default, full" in profile.remedy
     assert is_well(folder)
 
 

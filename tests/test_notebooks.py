@@ -238,3 +238,12 @@ def test_run_refuses_a_chapter_that_writes_to_stderr_or_fails():
         notebook.cells = [nbformat.v4.new_code_cell(cell)]
         with pytest.raises(run.ChapterError, match=message):
             run.execute(notebook, "a chapter")
+
+
+def test_run_leaves_no_output_without_content():
+    """As the line is that said how far something is."""
+    notebook = run.generate(SOURCES[0])
+    code = "from IPython.display import display; print('before'); display({}, raw=True); print('after')"
+    notebook.cells = [nbformat.v4.new_code_cell(code)]
+    run.execute(notebook, "a chapter")
+    assert [output.text for output in notebook.cells[0].outputs] == ["before\nafter\n"]

@@ -1,9 +1,12 @@
 """What takes long says how far it is, and leaves nothing behind."""
 
-import sys
+import os
+import pathlib
 
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 
 import vqlib
 from vqlib import _batches, _progress, evaluation, sampling
@@ -42,7 +45,6 @@ def test_what_takes_long_says_how_far_it_is(impatient, capsys):
 def test_what_another_program_reads_is_not_told(impatient, monkeypatch, capsys):
     monkeypatch.undo()
     monkeypatch.setattr(_progress, "PATIENCE", -1)
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     assert list(announced("abcd", "letters")) == list("abcd")
     assert capsys.readouterr().out == ""
 
@@ -67,3 +69,33 @@ def test_sampling_encoding_decoding_and_judging_say_how_far_they_are(impatient, 
     for name, work in works.items():
         work()
         assert_shown_and_wiped(capsys.readouterr().out, f"{name}: 0% ...", f"{name}: 50% ...")
+
+
+CELL = """
+from vqlib import _progress
+_progress.PATIENCE = -1
+print("before")
+for _ in range(2):
+    list(_progress.announced("abcd", "letters"))
+print("after")
+"""
+
+
+def test_in_a_notebook_the_line_replaces_itself_and_leaves_an_output_without_content():
+    """No blanks, which keep a line of the page; what the cell shows besides stays."""
+    shown = []
+
+    class Watching(NotebookClient):
+        def process_message(self, msg, cell, cell_index):
+            if msg["msg_type"] in ("display_data", "update_display_data"):
+                shown.append(msg["content"]["data"].get("text/plain"))
+            return super().process_message(msg, cell, cell_index)
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    root = pathlib.Path(vqlib.__file__).parents[1]
+    Watching(notebook, timeout=120, coalesce_streams=True).execute(env={**os.environ, "PYTHONPATH": str(root)})
+    (cell,) = notebook.cells
+    assert shown == [*(f"letters: {share} ..." for share in ("0%", "25%", "50%", "75%")), None] * 2
+    assert [output.text for output in cell.outputs if output.output_type == "stream"] == ["before\nafter\n"]
+    assert [output.data for output in cell.outputs if output.output_type == "display_data"] == [{}, {}]
+    nbformat.validate(notebook)

@@ -1,7 +1,8 @@
 """Profiles, and trainings that survive an interruption."""
 
 import json
-import shutil
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -10,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 
+import vqlib
 from vqlib import Resumable, _progress, keep_run, profile
-from vqlib.runs import LiveLine
+from vqlib.book.runs import LiveLine, fingerprint
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -52,23 +54,27 @@ def train(tiny_vqvae, images, tmp_path):
     Without shuffling, so that nothing but weights, optimizer and epoch tells an interrupted training from another.
     """
 
-    def run(*callbacks, epochs=4, seed=0, model=None, folder=tmp_path / "run", verbose=0, **arguments):
+    def run(
+        *callbacks,
+        seed=0,
+        model=None,
+        optimizer=lambda: keras.optimizers.Adam(1e-2),
+        folder=tmp_path / "run",
+        data=images,
+        **fit,
+    ):
         if model is None:
-            model = tiny_vqvae(seed, **arguments)
-            model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+            model = tiny_vqvae(seed, **{name: fit.pop(name) for name in ARGUMENTS if name in fit})
+            model.compile(optimizer(), run_eagerly=True)
         resumable = [] if folder is None else [Resumable(folder)]
-        history = model.fit(
-            images,
-            validation_data=images[:4],
-            batch_size=10,
-            epochs=epochs,
-            shuffle=False,
-            verbose=verbose,
-            callbacks=[*resumable, *callbacks],
-        )
+        usual = {"validation_data": images[:4], "batch_size": 10, "epochs": 4, "shuffle": False, "verbose": 0}
+        history = model.fit(data, callbacks=[*resumable, *callbacks], **{**usual, **fit})
         return model, history
 
     return run
+
+
+ARGUMENTS = ("beta", "num_embeddings", "data_variance")  # of the model, the others being those of fit
 
 
 # Profiles
@@ -84,12 +90,14 @@ def test_profile_is_default_without_the_variable(clean_environment):
 def test_profile_is_that_of_the_variable(clean_environment, name):
     clean_environment.setenv("VQLIB_PROFILE", name)
     assert profile() == name
+    assert f"{profile()}" == name
+    assert {name: 1}[profile()] == 1
 
 
 @pytest.mark.parametrize("name", ["fast", "FULL", "quick "])
 def test_unknown_profile_is_refused(clean_environment, name):
     clean_environment.setenv("VQLIB_PROFILE", name)
-    with pytest.raises(ValueError, match=rf"VQLIB_PROFILE must be one of full, quick, default, but is '{name}'"):
+    with pytest.raises(ValueError, match=rf"VQLIB_PROFILE must be one of quick, default, full, but is '{name}'"):
         profile()
     with pytest.raises(ValueError, match="VQLIB_PROFILE must be one of"):
         keep_run("03-vqvae")
@@ -145,7 +153,7 @@ def test_uninterrupted_run_is_as_without_the_callback(train):
 
 
 def test_interrupted_run_is_taken_up_where_it_was(train):
-    interrupted, watch = None, Watch()
+    watch = Watch()
     whole, whole_history = train(folder=None)
     with pytest.raises(Interruption):
         train(watch, InterruptAfter(2))
@@ -167,11 +175,11 @@ def test_interrupted_run_is_taken_up_where_it_was(train):
 
 
 def test_interrupted_run_is_taken_up_with_the_same_model(train):
+    model, _ = train(epochs=0, folder=None)
+    with pytest.raises(Interruption):
+        train(InterruptAfter(2), model=model)
     watch = Watch()
-    with pytest.raises(Interruption) as caught:
-        train(InterruptAfter(2))
-    del caught
-    model, history = train(watch)
+    model, history = train(watch, model=model)
     assert watch.begun == [2, 3]
     assert len(history.history["loss"]) == 4
     assert model.optimizer.iterations == 8
@@ -186,40 +194,44 @@ def test_run_interrupted_in_its_first_epoch_starts_afresh(train):
     assert len(history.history["loss"]) == 4
 
 
-def test_run_interrupted_between_record_and_weights_starts_afresh(train, tmp_path):
-    with pytest.raises(Interruption):
-        train(InterruptAfter(1))
-    for path in (tmp_path / "run" / "state").iterdir():  # as if the power had gone before the first weights were kept
-        path.unlink()
-    watch = Watch()
-    _, history = train(watch)
-    assert watch.begun == [0, 1, 2, 3]
-    assert len(history.history["loss"]) == 4
+@pytest.mark.parametrize("written", ["weights", "record"])
+def test_run_interrupted_while_a_file_is_written_goes_on_from_the_epoch_before(train, monkeypatch, written):
+    """The third epoch's file is written, but not yet in its place."""
+    whole, whole_history = train(folder=None)
+    replace = pathlib.Path.replace
+    name = "run.json" if written == "record" else "epoch-3.weights.h5"
 
+    def die(path, target):
+        if target.name == name and (written == "weights" or json.loads(path.read_text())["epochs"][2:]):
+            raise Interruption
+        return replace(path, target)
 
-@pytest.mark.parametrize("metadata", ['{"epoch": 1, "batch": 0}', "", None], ids=["old", "cut off", "none"])
-def test_run_interrupted_between_weights_and_metadata_trains_no_epoch_twice(train, tmp_path, metadata):
-    with pytest.raises(Interruption):
-        train(InterruptAfter(2))
-    path = tmp_path / "run" / "state" / "training_metadata.json"
-    path.unlink() if metadata is None else path.write_text(metadata)
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "replace", die)
+        with pytest.raises(Interruption):
+            train()
     watch = Watch()
     model, history = train(watch)
     assert watch.begun == [2, 3]
-    assert len(history.history["loss"]) == 4
-    assert model.optimizer.iterations == 8
+    assert history.history["loss"] == pytest.approx(whole_history.history["loss"], rel=1e-4)
+    for found, expected in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_run_interrupted_between_record_and_new_weights_trains_the_epoch_again(train, tmp_path):
+def test_run_interrupted_before_old_weights_are_removed_goes_on(train, tmp_path):
     with pytest.raises(Interruption):
         train(InterruptAfter(2))
-    state = tmp_path / "run" / "state"
-    for name in ("latest.weights.h5", "training_metadata.json"):
-        shutil.copy(state / f"{name}.bkp", state / name)
+    old = tmp_path / "run" / "epoch-1.weights.h5"
+    assert not old.exists()
+    old.write_text("")
     watch = Watch()
-    model, _ = train(watch)
-    assert watch.begun == [1, 2, 3]
-    assert model.optimizer.iterations == 8
+    train(watch)
+    assert watch.begun == [2, 3]
+    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == [
+        "end.weights.h5",
+        "epoch-4.weights.h5",
+        "run.json",
+    ]
 
 
 def test_finished_run_is_only_loaded(train):
@@ -230,6 +242,104 @@ def test_finished_run_is_only_loaded(train):
     assert loaded.history == history.history
     for first, second in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+# A training ended by a callback
+
+
+def test_training_stopped_early_is_finished(train, images):
+    """With the best weights restored: they come back, and so do history and evaluation."""
+
+    def stop():
+        return keras.callbacks.EarlyStopping(
+            "val_reconstruction_loss", mode="max", patience=1, restore_best_weights=True
+        )
+
+    model, history = train(stop(), epochs=12)
+    evaluation = model.evaluate(images, verbose=0)
+    assert len(history.history["loss"]) == 2 < 12, "the training was not stopped, so that the test cannot tell"
+    for seed in (5, 6):
+        watch = Watch()
+        again, loaded = train(watch, stop(), epochs=12, seed=seed)
+        assert watch.begun == []
+        assert loaded.history == history.history
+        assert again.evaluate(images, verbose=0) == evaluation
+        for found, expected in zip(again.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_best_weights_are_kept_of_a_training_that_was_not_stopped_too(train):
+    best = keras.callbacks.EarlyStopping("val_reconstruction_loss", mode="max", patience=9, restore_best_weights=True)
+    model, _ = train(best, epochs=3)
+    last, _ = train(folder=None, epochs=3)
+    again, _ = train(epochs=3, seed=5)
+    for found, expected, other in zip(again.get_weights(), model.get_weights(), last.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert not np.array_equal(found, other), "the best weights were the last"
+
+
+def test_training_that_diverged_is_finished(train):
+
+    def optimizer():
+        return keras.optimizers.SGD(1e20)
+
+    _, history = train(keras.callbacks.TerminateOnNaN(), optimizer=optimizer, epochs=9)
+    assert len(history.history["loss"]) < 9
+    watch = Watch()
+    _, loaded = train(watch, keras.callbacks.TerminateOnNaN(), optimizer=optimizer, epochs=9)
+    assert watch.begun == []
+    np.testing.assert_array_equal(loaded.history["loss"], history.history["loss"])
+
+
+def test_more_epochs_go_on_from_the_last_and_not_from_the_best(train):
+    best = keras.callbacks.EarlyStopping("val_reconstruction_loss", mode="max", patience=9, restore_best_weights=True)
+    train(best, epochs=2)
+    whole, _ = train(folder=None, epochs=3)
+    watch = Watch()
+    longer, _ = train(watch, epochs=3)
+    assert watch.begun == [2]
+    for found, expected in zip(longer.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_longer_training_that_is_interrupted_is_no_longer_finished(train):
+    train(epochs=1)
+    with pytest.raises(Interruption):
+        train(InterruptAfter(2), epochs=3)
+    watch = Watch()
+    _, history = train(watch, epochs=3)
+    assert watch.begun == [2]
+    assert len(history.history["loss"]) == 3
+
+
+# History
+
+
+def test_training_of_no_epoch_has_no_history(train, tmp_path):
+    _, history = train(epochs=0)
+    assert history.history == {}
+    assert not (tmp_path / "run" / "run.json").exists()
+    train(epochs=2)
+    _, history = train(epochs=0)
+    assert len(history.history["loss"]) == 2
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["dropped", "added"])
+def test_history_of_a_run_whose_validation_was_dropped_or_added(train, images, first):
+    validation = {True: images[:4], False: None}
+    with pytest.raises(Interruption):
+        train(InterruptAfter(1), validation_data=validation[first])
+    _, history = train(validation_data=validation[not first])
+    assert len(history.history["loss"]) == 4
+    assert len(history.history["val_loss"]) == (1 if first else 3)
+
+
+def test_validation_every_other_epoch_is_in_the_history(train):
+    _, plain = train(folder=None, validation_freq=2)
+    _, history = train(validation_freq=2)
+    assert len(history.history["val_loss"]) == 2
+    assert history.history.keys() - {"seconds"} == plain.history.keys()
+    assert history.history["val_loss"] == pytest.approx(plain.history["val_loss"], rel=1e-5)
 
 
 def test_log_of_earlier_epochs_is_shown_again(train, capsys):
@@ -264,13 +374,166 @@ def test_history_says_how_long_each_epoch_took(train):
     assert all(0 < seconds < 60 for seconds in history.history["seconds"])
 
 
-@pytest.mark.parametrize("arguments", [{"beta": 0.5}, {"num_embeddings": 9}, {"data_variance": 0.3}], ids=str)
-def test_run_of_a_model_with_other_arguments_is_refused(train, arguments):
-    train(epochs=1)
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "difference"),
+    [
+        ({"beta": 0.5}, "beta was 0.25, and now is 0.5"),
+        ({"num_embeddings": 9}, "num_embeddings was 8, and now is 9"),
+        ({"data_variance": 0.3}, "data_variance was 1, and now is 0.3"),
+        ({"optimizer": lambda: keras.optimizers.SGD(1e-2)}, "optimizer.class was Adam, and now is SGD"),
+        ({"optimizer": lambda: keras.optimizers.Adam(1e-4)}, "optimizer.learning_rate was 0.01, and now is 0.0001"),
+        ({"optimizer": lambda: keras.optimizers.Adam(1e-2, clipnorm=1.0)}, "optimizer.clipnorm was None, and now is 1"),
+        (
+            {"optimizer": lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 100))},
+            "optimizer.learning_rate was 0.01, and now is .*CosineDecay",
+        ),
+        ({"batch_size": 5}, "batch_size was 10, and now is 5"),
+        ({"data": np.zeros((19, 8, 8, 1), "float32")}, r"data.arrays was \(20, 8, 8, 1\) float32, and now is \(19,"),
+        ({"data": np.zeros((20, 8, 8, 1), "float32")}, "its data have other values"),
+    ],
+    ids=str,
+)
+def test_run_of_another_training_is_refused(train, arguments, difference):
+    with pytest.raises(Interruption):
+        train(InterruptAfter(1))
     watch = Watch()
-    with pytest.raises(ValueError, match=r"holds the run of a model with other arguments.*delete this one"):
+    with pytest.raises(ValueError, match=rf"holds the run of another training: .*{difference}.*delete this one"):
         train(watch, **arguments)
     assert watch.begun == []
+
+
+def test_learning_rate_that_callbacks_changed_is_not_held_against_the_same_model(train):
+    slower = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-2 / (epoch + 1))
+    model, _ = train(folder=None, epochs=0)
+    with pytest.raises(Interruption):
+        train(slower, InterruptAfter(2), model=model)
+    watch = Watch()
+    train(watch, slower, model=model)
+    assert watch.begun == [2, 3]
+    watch = Watch()
+    train(watch, slower)  # in a new process
+    assert watch.begun == []
+
+
+def test_schedule_that_is_the_same_is_taken_up(train):
+    def optimizer():
+        return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 100))
+
+    with pytest.raises(Interruption):
+        train(InterruptAfter(1), optimizer=optimizer)
+    watch = Watch()
+    train(watch, optimizer=optimizer)
+    assert watch.begun == [1, 2, 3]
+
+
+def test_all_of_vqlibs_models_show_their_data(tiny_vqvae, tiny_vqvae2, tiny_prior, images, rng, tmp_path):
+    codes, labels = rng.integers(3, size=(20, 2, 2)), rng.integers(4, size=20)
+    conditioned = {"code_shape": (2, 2), "num_embeddings": 3, "filters": 4, "num_layers": 1}
+    conditioned |= {"condition_shape": (), "num_conditions": 4}
+    trainings = [
+        (tiny_vqvae(), images, None),
+        (tiny_vqvae2(), images, None),
+        (tiny_prior(), codes, None),
+        (vqlib.GatedPixelCNN(**conditioned), (codes, labels), None),
+        (vqlib.Classifier((8, 8, 1), 4, filters=(2,)), images, labels),
+    ]
+    for number, (model, x, y) in enumerate(trainings):
+        model.compile("adam", run_eagerly=True)
+        targets = () if y is None else (y,)
+        folder = tmp_path / f"{number}"
+        model.fit(x, *targets, batch_size=20, verbose=0, callbacks=[Resumable(folder)])
+        training = json.loads((folder / "run.json").read_text())["training"]
+        assert training["data"] == fingerprint(x, y)
+        assert training["batch_size"] == 20
+
+
+class Batches(keras.utils.PyDataset):
+    """Two batches of ten images."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.images = images
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return (self.images[10 * index : 10 * index + 10],)
+
+
+def test_data_that_only_give_batches_are_not_compared(train, images):
+    _, history = train(data=Batches(images), epochs=1, batch_size=None)
+    watch = Watch()
+    _, again = train(watch, epochs=1)
+    assert watch.begun == []
+    assert again.history == history.history
+    train(data=images[:10], epochs=2)  # which are known from now on
+    with pytest.raises(ValueError, match=r"data\.arrays"):
+        train(epochs=2)
+
+
+def functional(activation="relu"):
+    """A model that shows its data to nobody, and whose config names its layers in several places."""
+    x = keras.Input((8, 8, 1))
+    y = keras.layers.Conv2D(1, 1, activation=activation)(x)
+    return keras.Model(x, keras.layers.Add()([x, y]))
+
+
+def test_model_of_ones_own_resumes_and_another_is_refused(images, tmp_path):
+    watch = Watch()
+
+    def train(*callbacks, **arguments):
+        keras.utils.set_random_seed(0)
+        model = functional(**arguments)
+        model.compile("adam", "mse")
+        kept = [Resumable(tmp_path / "own"), *callbacks]
+        return model.fit(images, images, epochs=3, verbose=0, callbacks=kept).history["loss"]
+
+    with pytest.raises(Interruption):
+        train(InterruptAfter(1))
+    assert len(train(watch)) == 3
+    assert watch.begun == [1, 2]
+    with pytest.raises(ValueError, match=r"model.layers\[1\].config.activation was relu, and now is elu"):
+        train(activation="elu")
+
+
+def test_fingerprint_tells_data_apart(rng):
+    x, y = rng.normal(size=(50, 3)).astype("float32"), np.arange(50)
+    last = x.copy()
+    last[-1, 0] += 1
+    assert fingerprint(x, y) == fingerprint(x.copy(), keras.ops.convert_to_tensor(y)) == fingerprint((x, y))
+    assert fingerprint(x, y)["arrays"] == "(50, 3) float32 and (50,) int64"
+    different = [(x, None), (x, y + 1), (last, y), (x[::-1], y), (x[:-1], y), (x.astype("float64"), y)]
+    assert fingerprint(x, y) not in [fingerprint(*each) for each in different]
+    assert fingerprint(iter(x)) == fingerprint([1, 2]) == "unknown"
+    assert fingerprint(x[:0])["arrays"] == "(0, 3) float32"
+
+
+def test_run_that_another_version_kept_is_refused(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"model": {}, "epochs": [{"loss": 1.0}], "seeds": [], "steps": [2]}')
+    watch = Watch()
+    with pytest.raises(ValueError, match=r"a run that another version of vqlib kept.*delete this one to start afresh"):
+        train(watch)
+    assert watch.begun == []
+
+
+@pytest.mark.parametrize("below", [".", "a/b"])
+def test_folder_that_cannot_be_made_is_named_before_the_first_epoch(train, tmp_path, below):
+    (tmp_path / "file").touch()
+    watch = Watch()
+    with pytest.raises(OSError, match=r"cannot be kept in .*file.*VQLIB_RUN_DIR"):
+        train(watch, folder=tmp_path / "file" / below)
+    assert watch.begun == []
+
+
+def test_folder_is_there_when_the_training_begins(train, tmp_path):
+    with pytest.raises(Interruption):
+        train(InterruptAfter(0))
+    assert (tmp_path / "run").is_dir()
 
 
 def test_runs_in_two_folders_do_not_meet(train, tmp_path):
@@ -299,7 +562,8 @@ def test_prior_resumes_too(tiny_prior, tmp_path, rng):
 @pytest.mark.parametrize("name", ["vqvae", "pixelcnn", "gated"])
 def test_killed_run_ends_with_the_same_numbers_as_a_whole_one(name, tmp_path):
     command = [sys.executable, interruptible.__file__, name, tmp_path / "killed"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(vqlib.__file__).parents[1])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdout.readline() == "half way\n"
         child.kill()
     record = json.loads((tmp_path / "killed" / "run.json").read_text())
@@ -311,17 +575,3 @@ def test_killed_run_ends_with_the_same_numbers_as_a_whole_one(name, tmp_path):
     assert history == whole_history
     for found, expected in zip(weights, whole_weights, strict=True):
         np.testing.assert_array_equal(found, expected)
-
-
-def test_run_kept_by_an_older_vqlib_is_taken_up(train, tmp_path):
-    train(epochs=2)
-    record = tmp_path / "run" / "run.json"
-    old = json.loads(record.read_text())
-    del old["seeds"], old["steps"]
-    record.write_text(json.dumps(old))
-    watch = Watch()
-    train(watch, epochs=3)
-    assert watch.begun == [2]
-    assert json.loads(record.read_text())["seeds"][:2] == [None, None]
-    train(watch, epochs=4)
-    assert watch.begun == [2, 3]

@@ -4,10 +4,10 @@ import keras
 import pytest
 
 import vqlib
-from vqlib import runs, welcome
+from vqlib.book.profiles import Profile
 
 
-@pytest.mark.parametrize("name", runs.PROFILES)
+@pytest.mark.parametrize("name", list(Profile))
 def test_setup_is_shown_for_every_profile(name, clean_environment, capsys):
     clean_environment.setenv("VQLIB_PROFILE", name)
     vqlib.show_setup("the training, 3 minutes")
@@ -15,5 +15,5 @@ def test_setup_is_shown_for_every_profile(name, clean_environment, capsys):
     assert vqlib.__version__ in versions
     assert keras.__version__ in versions
     assert "processor cores" in device
-    assert profile == f'Profile "{name}": {welcome.PROFILES[name]}'
+    assert profile == f'Profile "{name.value}": {name.sentence}'
     assert long == 'Takes long, in the profile "default": the training, 3 minutes'

@@ -1,28 +1,47 @@
-"""vqlib: vector quantization, VQ-VAE and PixelCNN in Keras 3, small enough to read in one sitting."""
+"""vqlib: vector quantization, VQ-VAE and PixelCNN in Keras 3, small enough to read chapter by chapter.
 
+The library's own names:
+
+- models and layers: ``VQVAE``, ``VQVAE2``, ``PixelCNN``, ``GatedPixelCNN``, ``Classifier``; ``VectorQuantizer``,
+  ``EMAVectorQuantizer``, ``FiniteScalarQuantizer``
+- data and trained weights: ``load_dataset``, ``load_images``, ``Dataset``, ``DatasetNotFoundError``;
+  ``load_pretrained``, ``load_card``, and the module ``checkpoints``
+- to use a model: ``sample``, and the modules ``metrics``, ``evaluation`` and ``plots``
+- to train for long: ``Resumable``
+
+The book's, which its chapters call: ``show_setup``, ``profile``, ``keep_run`` and ``check``.
+
+Importing the package is quick: each name, and each module as ``vqlib.<module>``, is imported when it is first used, and
+all models together with Keras. It computes on TensorFlow or JAX, see ``KERAS_BACKEND`` in Keras's documentation.
+"""
+
+import importlib
+import importlib.util
+import pkgutil
 import sys
+from typing import TYPE_CHECKING, Any
 
-# `python -m vqlib` imports nothing here: its doctor has to work where one of these imports fails. While Python
-# looks for the module after -m, "-m" stands in place of the program's name.
-if sys.argv[0] != "-m" or sys.orig_argv[-len(sys.argv)] != "vqlib":
-    from vqlib import _quiet  # noqa: F401, I001, first: TensorFlow starts with pages of messages
-    from vqlib import evaluation, metrics, plots
-    from vqlib._version import __version__
+from vqlib import _quiet
+from vqlib._version import __version__
+
+if TYPE_CHECKING:
+    from vqlib import checkpoints, evaluation, metrics, plots
     from vqlib.autoencoder import VQVAE
+    from vqlib.book.exercises import check
+    from vqlib.book.profiles import profile
+    from vqlib.book.runs import Resumable, keep_run
+    from vqlib.book.welcome import show_setup
     from vqlib.checkpoints import load_card, load_pretrained
-    from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
-    from vqlib.image_folder import load_images
     from vqlib.classifier import Classifier
-    from vqlib.exercises import check
+    from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
     from vqlib.finite_scalar import FiniteScalarQuantizer
     from vqlib.gated import GatedPixelCNN
     from vqlib.hierarchy import VQVAE2
+    from vqlib.image_folder import load_images
     from vqlib.moving_average import EMAVectorQuantizer
     from vqlib.pixelcnn import PixelCNN
     from vqlib.quantizers import VectorQuantizer
-    from vqlib.runs import Resumable, keep_run, profile
     from vqlib.sampling import sample
-    from vqlib.welcome import show_setup
 
 __all__ = [
     "VQVAE",
@@ -38,6 +57,7 @@ __all__ = [
     "VectorQuantizer",
     "__version__",
     "check",
+    "checkpoints",
     "evaluation",
     "keep_run",
     "load_card",
@@ -50,3 +70,57 @@ __all__ = [
     "sample",
     "show_setup",
 ]
+
+_MODELS = {  # and layers: what Keras has to know to load a model
+    "VQVAE": "autoencoder",
+    "VQVAE2": "hierarchy",
+    "PixelCNN": "pixelcnn",
+    "GatedPixelCNN": "gated",
+    "Classifier": "classifier",
+    "VectorQuantizer": "quantizers",
+    "EMAVectorQuantizer": "moving_average",
+    "FiniteScalarQuantizer": "finite_scalar",
+}
+_HOMES = {
+    **_MODELS,
+    "Dataset": "data",
+    "DatasetNotFoundError": "data",
+    "Resumable": "book.runs",
+    "check": "book.exercises",
+    "keep_run": "book.runs",
+    "load_card": "checkpoints",
+    "load_dataset": "data",
+    "load_images": "image_folder",
+    "load_pretrained": "checkpoints",
+    "profile": "book.profiles",
+    "sample": "sampling",
+    "show_setup": "book.welcome",
+}
+
+if not TYPE_CHECKING:  # a checker would take any name for one of the package's
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name, or a module of the package, where it is first used (PEP 562)."""
+        if name in _HOMES:
+            value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        elif not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}"):
+            value = importlib.import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    modules = (module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return sorted({*__all__, *modules, *(name for name in globals() if name.startswith("__"))})
+
+
+def _define_models() -> None:
+    for home in dict.fromkeys(_MODELS.values()):
+        importlib.import_module(f"{__name__}.{home}")
+
+
+_watch = _quiet.watch_imports(_define_models)
+if "keras" in sys.modules:
+    _watch.keras_is_there()

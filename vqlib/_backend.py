@@ -2,14 +2,16 @@
 
 import collections
 import functools
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from vqlib._quiet import tensorflow as tf
 from vqlib._types import Tensor
+
+tf: Any = importlib.import_module("tensorflow") if keras.backend.backend() == "tensorflow" else None
 
 
 class _Compiled:
@@ -95,13 +97,6 @@ def has_values(tensor: Tensor) -> bool:
 
         return not isinstance(tensor, jax.core.Tracer)
     return hasattr(tensor, "numpy")
-
-
-def is_stateless() -> bool:
-    """Whether Keras keeps variables as they are, and collects their new values: in its ``fit`` on JAX."""
-    from keras.src.backend import in_stateless_scope  # not public: nothing that is says the same
-
-    return in_stateless_scope()
 
 
 def accelerators() -> list[str]:

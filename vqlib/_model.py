@@ -15,8 +15,10 @@ from typing import Any, Self
 import keras
 import numpy as np
 
+from vqlib import _keras_internals
+from vqlib._backend import tf
+from vqlib._callbacks import show_data
 from vqlib._checks import refuse_sample_weight, shape_of
-from vqlib._quiet import tensorflow as tf
 
 LOSS_ARGUMENTS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 WATCHERS = (keras.callbacks.EarlyStopping, keras.callbacks.ModelCheckpoint, keras.callbacks.ReduceLROnPlateau)
@@ -72,9 +74,7 @@ class CheckedModel(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model as it was. Keras does so by itself only where ``compile`` is its own."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
+        _keras_internals.compile_from_config(self, config)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Train, see ``keras.Model.fit``; inputs, targets and ``validation_data`` are checked first."""
@@ -86,6 +86,7 @@ class CheckedModel(keras.Model):
         if gives_batches(x) and not isinstance(x, keras.utils.PyDataset):
             arguments.setdefault("shuffle", False)  # Keras shuffles arrays, and warns that it cannot shuffle these
         self._warn_of(arguments.get("callbacks"))
+        show_data(arguments.get("callbacks"), arguments["x"], arguments["y"], arguments.get("batch_size"))
         with kept_whole(self):
             return super().fit(**arguments)
 

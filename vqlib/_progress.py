@@ -4,37 +4,63 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
+Item = TypeVar("Item")
 PATIENCE = 5  # seconds of silence
 
 
-def is_watched():
+def is_notebook() -> bool:
+    """Whether what is shown goes into a notebook."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+def is_watched() -> bool:
     """Whether somebody looks at what is printed, in a terminal or a notebook, and no other program reads it."""
-    return sys.stdout is not None and (sys.stdout.isatty() or "ipykernel" in sys.modules)
+    return is_notebook() or (sys.stdout is not None and sys.stdout.isatty())
 
 
 class Line:
     """A line on the screen that can be replaced; nothing where nobody looks."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.shown = ""
+        self._display_id = ""
 
-    def show(self, text):
+    def show(self, text: str) -> None:
         """Show a text in place of the last one."""
         if not is_watched():
             return
-        print("\r" + text.ljust(len(self.shown)), end="", flush=True)
+        if is_notebook():
+            self._display({"text/plain": text})
+        else:
+            print("\r" + text.ljust(len(self.shown)), end="", flush=True)
         self.shown = text
 
-    def wipe(self):
+    def wipe(self) -> None:
         """Leave nothing, if anything was shown."""
-        if self.shown:
+        if not self.shown:
+            return
+        if is_notebook():
+            self._display({})  # an output without a content: a stream of blanks would keep its place
+            self._display_id = ""
+        else:
             self.show("")
             print(end="\r", flush=True)
+        self.shown = ""
+
+    def _display(self, content: dict[str, Any]) -> None:
+        from IPython.display import display
+
+        update = bool(self._display_id)
+        self._display_id = self._display_id or uuid.uuid4().hex
+        display(content, raw=True, display_id=self._display_id, update=update)
 
 
-def announced(items, what):
+def announced(items: Sequence[Item], what: str) -> Iterator[Item]:
     """Yield the items of a sequence; when they take longer than PATIENCE, a line says what share of them is done."""
     line, started = Line(), time.monotonic()
     try:

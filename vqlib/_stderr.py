@@ -4,10 +4,11 @@ import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def held_back():
+def held_back() -> Iterator[None]:
     """Hold back what the block writes to the standard error stream, native code included; show it if it fails."""
     if sys.stderr is None:  # closed, as where a program runs without a terminal
         yield

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from vqlib._backend import tf
 from vqlib._checks import check_positive_integer
-from vqlib._quiet import tensorflow as tf
 from vqlib._types import Tensor
 
 PARTS = 4  # of a sum of rows, each on a core

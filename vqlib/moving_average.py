@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from vqlib import _backend as backend
+from vqlib import _keras_internals
 from vqlib._types import Tensor
 from vqlib.quantizers import VectorQuantizer
 
@@ -87,10 +88,7 @@ class EMAVectorQuantizer(VectorQuantizer):
         self.sums = self._add_state((self.num_embeddings, self.embedding_dim), "sums")  # m
         self._start_averages(np.ones(self.num_embeddings))
         if restart_below:
-            generator = keras.random.SeedGenerator(seed)
-            start = generator.state
-            generator.state = self._add_state((2,), "seed_generator_state", start.dtype)  # Keras saves weights alone
-            generator.state.assign(start)
+            generator = _keras_internals.seed_generator(seed, self._add_state)
             # In a partial, where Keras does not find the generator, whose state it would count twice.
             self._draw_places = functools.partial(keras.random.uniform, (self.num_embeddings,), seed=generator)
         self._kept = threading.local()  # each replica of tf.distribute has a thread of its own

@@ -13,10 +13,11 @@ from docutils.statemachine import StringList
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
+from vqlib.book.profiles import Profile
+
 ROOT = pathlib.Path(__file__).parents[2]
 BOOK = ROOT / "book"
 TIMES = BOOK / "benchmarks" / "chapters.json"
-PROFILES = ("quick", "default", "full")
 HEADER = {
     "title": r"^# ([^\n]+)$",
     "needs": r"^\*\*You need\*\* (.+?\.)(?=\s)",
@@ -54,7 +55,7 @@ def card(stem, question):
 
 def times(measured):
     """Return the table of minutes, a column for each profile measured, and a note for each machine: Markdown lines."""
-    profiles = [profile for profile in PROFILES if any(profile in runs for runs in measured.values())]
+    profiles = [profile for profile in Profile if any(profile in runs for runs in measured.values())]
     lines = ["| chapter | to read |" + "".join(f" to run, `{profile}` |" for profile in profiles)]
     lines += ["| --- |" + " ---: |" * (1 + len(profiles))]
     machines = []

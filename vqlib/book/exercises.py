@@ -1,11 +1,13 @@
 """Checks for the exercises: they say what is wrong without giving the answer away."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 
-def check(attempt, *cases, tolerance=1e-5):
+def check(attempt: Callable[..., Any], *cases: tuple[Any, ...], tolerance: float = 1e-5) -> bool:
     """Try a function on cases, print what came out, and return whether all of it was right.
 
     Parameters
@@ -39,7 +41,7 @@ def check(attempt, *cases, tolerance=1e-5):
     return True
 
 
-def _difference(answer, expected, tolerance):
+def _difference(answer: Any, expected: Any, tolerance: float) -> str:
     """Return in words how an answer differs from what is expected in shape or values, or an empty string."""
     expected = np.asarray(expected)
     try:
@@ -59,7 +61,7 @@ def _difference(answer, expected, tolerance):
     return ""
 
 
-def _difference_of_type(answer, expected):
+def _difference_of_type(answer: Any, expected: Any) -> str:
     """Return in words that right values are floats in place of integers, or an empty string."""
     answer, expected = np.asarray(answer), np.asarray(expected)
     if expected.dtype.kind in "iub" and answer.size and answer.dtype.kind not in "iub":

@@ -1,0 +1,129 @@
+"""What vqlib needs of Keras and Keras does not promise is as vqlib needs it: each test says what breaks otherwise."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+from vqlib import _keras_internals
+
+
+def model_with(*layers):
+    model = keras.Sequential([keras.Input((2,)), *layers])
+    model.compile("sgd", "mse")
+    return model
+
+
+def fit(model, *callbacks, **arguments):
+    x = np.ones((4, 2), "float32")
+    return model.fit(x, x[:, : model.output_shape[-1]], verbose=0, callbacks=list(callbacks), **arguments)
+
+
+def test_training_starts_at_an_epoch_that_a_callback_names():
+    """Otherwise an interrupted run trains its epochs twice."""
+    begun = []
+
+    class StartAtTwo(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            _keras_internals.start_at(self.model, 2)
+
+        def on_epoch_begin(self, epoch, logs=None):
+            begun.append(epoch)
+
+    model = model_with(keras.layers.Dense(1))
+    fit(model, StartAtTwo(), epochs=4)
+    assert begun == [2, 3]
+    _keras_internals.start_at(model, None)
+    assert len(fit(model, epochs=3).epoch) == 3, "a later training starts there too"
+
+
+def test_states_of_random_numbers_are_found_and_make_a_training_repeat_itself():
+    """Otherwise a run with dropout that was interrupted ends with other numbers."""
+    model = model_with(keras.layers.Dropout(0.5), keras.layers.Dropout(0.5))
+    states = _keras_internals.random_states(model)
+    assert len(states) == 2
+    x = np.ones((3, 2), "float32")
+    before = [keras.ops.convert_to_numpy(state) for state in states]
+    first = keras.ops.convert_to_numpy(model(x, training=True))
+    second = keras.ops.convert_to_numpy(model(x, training=True))
+    assert not np.array_equal(first, second), "the random numbers are the same, so that the test cannot tell"
+    for state, value in zip(states, before, strict=True):
+        state.assign(value)
+    np.testing.assert_array_equal(model(x, training=True), first)
+
+
+def test_action_comes_after_all_callbacks_and_once():
+    """Otherwise the weights that EarlyStopping restores are not those that are kept."""
+    seen = []
+
+    class First(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            _keras_internals.after_callbacks(self.model, lambda: seen.append("action"))
+            _keras_internals.after_callbacks(self.model, lambda: seen.append("another"))
+
+    class Last(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            seen.append("last")
+
+    model = model_with(keras.layers.Dense(1))
+    history = fit(model, First(), Last(), epochs=2)
+    assert seen == ["last", "action", "another"]
+    assert len(history.history["loss"]) == 2
+    history.on_train_end()
+    fit(model, Last())
+    assert seen == ["last", "action", "another", "last"]
+
+
+class Noisy(keras.layers.Layer):
+    """Adds random numbers whose state is a weight."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        generator = _keras_internals.seed_generator(3, self.state)
+        self.draw = functools.partial(keras.random.normal, seed=generator)
+
+    def state(self, shape, name, dtype):
+        return self.add_weight(shape=shape, name=name, dtype=dtype, initializer="zeros", trainable=False)
+
+    def call(self, x):
+        return x + self.draw(keras.ops.shape(x))
+
+
+def test_generator_whose_state_is_a_weight_is_saved_and_draws_what_keras_draws(tmp_path):
+    """Otherwise a reloaded quantizer restarts its dead codes at other vectors than one that went on."""
+    x = np.zeros((3, 2), "float32")
+    model = keras.Sequential([keras.Input((2,)), Noisy()])
+    plain = keras.random.normal((3, 2), seed=keras.random.SeedGenerator(3))
+    np.testing.assert_array_equal(model(x), plain)
+    assert len(model.variables) == 1
+    model.save_weights(tmp_path / "model.weights.h5")
+    following = keras.ops.convert_to_numpy(model(x))
+    again = keras.Sequential([keras.Input((2,)), Noisy()])
+    again.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(again(x), following)
+
+
+class Compiled(keras.Sequential):
+    """Overrides compile, as vqlib's models do."""
+
+    def compile(self, *args, **kwargs):
+        super().compile(*args, **kwargs)
+        self.is_compiled_here = True
+
+    def compile_from_config(self, config):
+        _keras_internals.compile_from_config(self, config)
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.5])
+def test_model_that_overrides_compile_is_compiled_when_it_is_loaded(tmp_path, rate):
+    """Otherwise a loaded model has lost its optimizer, or its optimizer's state."""
+    model = Compiled([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(rate, momentum=0.5), "mse")
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", custom_objects={"Compiled": Compiled})
+    assert again.is_compiled_here
+    assert float(again.optimizer.learning_rate) == rate
+    for found, expected in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(found, expected)
