@@ -3,6 +3,7 @@
 import importlib.metadata
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -197,10 +198,15 @@ def test_supported_range_begins_at_colabs_versions_and_holds_the_pinned_ones():
         assert requirement.specifier.contains(pinned[name]), name
 
 
-def test_what_students_add_is_installed_on_colabs_versions_too():
-    makefile = (ROOT / "Makefile").read_text()
-    added = re.search(r"^STUDENTS_ADD = (.*)$", makefile, re.MULTILINE)[1].split()
-    assert {normal(name) for name in added} <= set(pins("constraints.txt"))
+def test_students_add_on_colab_what_is_tested_with_colabs_versions():
+    tested = re.search(r"^STUDENTS_ADD = (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    assert {normal(name) for name in tested} <= set(pins("constraints.txt"))
+    notebooks = sorted((ROOT / "notebooks" / "coursework" / "student").glob("*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        (line,) = re.findall(r'%pip install --quiet --no-deps (.*?)(?:\\n)?",?$', path.read_text(), re.MULTILINE)
+        added = {Requirement(each).name for each in shlex.split(line.replace('\\"', '"'))}
+        assert added == {*tested, "vqlib"}, path.name
 
 
 def test_version_is_written_once_and_cited_right():

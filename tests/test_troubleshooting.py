@@ -10,6 +10,8 @@ import tensorflow as tf
 
 import vqlib
 
+pytestmark = pytest.mark.book
+
 PAGE = pathlib.Path(__file__).parents[1] / "book" / "troubleshooting.md"
 
 

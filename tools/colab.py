@@ -59,9 +59,10 @@ def answered(notebook):
 def run_assignment():
     """Run an assignment from an empty folder; end with the checks that fail."""
     sys.path.insert(0, str(ROOT / "notebooks"))
+    import coursework
     import run
 
-    notebook = answered(run.generate(ROOT / "book" / "coursework" / f"{ASSIGNMENT}.md"))
+    notebook = answered(coursework.generate(coursework.SOURCES / f"{ASSIGNMENT}.md"))
     try:
         run.execute(notebook, f"assignment {ASSIGNMENT}", VQLIB_PROFILE="quick")
     except run.ChapterError as error:
