@@ -414,7 +414,7 @@ def test_dataset_says_in_words_what_it_holds(pixels):
         (lambda x: x.reshape(30, -1), r"but has \(30, 192\)\. If each row is one image, .*reshape"),
         (lambda x: np.moveaxis(x, -1, 1), r"but has \(30, 3, 8, 8\)\. Its channels come first"),
         (lambda x: x[None], r"but has \(1, 30, 8, 8, 3\)"),
-        (lambda x: [x[0], x[1, :4]], r"must all have the same shape, but have \(4, 8, 3\), \(8, 8, 3\)"),
+        (lambda x: [x[0], x[1, :4]], r"x must all have one shape, but have several: \(4, 8, 3\), \(8, 8, 3\)"),
         (lambda x: np.where(x > 250, np.nan, x / 255), r"x contains NaN or infinity, in \d+ of 30 images"),
         (lambda x: x[:0], "there are no images"),
     ],
@@ -426,7 +426,7 @@ def test_images_in_no_usual_form_are_refused_with_what_was_found(pixels, change,
 
 @pytest.mark.parametrize("wrong", ["a folder", {"x": 1}, object(), iter([1])], ids=lambda x: type(x).__name__)
 def test_what_is_no_array_is_refused(wrong):
-    with pytest.raises(TypeError, match="x must be an array, a tensor or a sequence of images, but is"):
+    with pytest.raises(TypeError, match=r"x must be an array, but .* was given"):
         Dataset.from_arrays(wrong)
 
 

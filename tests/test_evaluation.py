@@ -57,8 +57,8 @@ def test_frechet_distance_bears_features_that_are_constant_or_far_from_zero(rng)
 
 def test_frechet_distance_is_never_below_zero(rng):
     distances = [frechet_distance(rows, rows) for rows in 10 * rng.normal(size=(50, 20, 5))]
-    assert min(distances) == 0  # where rounding had left it below, and nowhere else
-    assert max(distances) > 0
+    assert distances.count(0) > 10  # where rounding had left them below
+    assert min(distances) == 0
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,9 @@ def test_folders_train_and_test_are_the_split(tmp_path):
     assert as_bytes(np.round((data.x_test + 0.5) * 255).astype("uint8")) == to_test_on
     assert len(set(data.y_train[:8])) == 2  # shuffled, too
     fill(tmp_path / "Validation" / "cat", 5, start=50)
-    assert [len(x) for x in (load_images(tmp_path).x_train, load_images(tmp_path).x_val)] == [20, 5]
+    data = load_images(tmp_path)
+    assert [len(x) for x in (data.x_train, data.x_val)] == [20, 5]
+    assert len(set(data.y_train[:8])) == 2  # still, where nothing is drawn
 
 
 def test_a_class_may_be_called_train(tmp_path):
