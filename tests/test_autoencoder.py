@@ -102,18 +102,10 @@ def test_hidden_layers_of_encoder_and_decoder_are_rectified():
         assert last.activation is keras.activations.linear
 
 
-def test_reconstruction_is_decode_of_encode_but_for_what_lies_beyond_the_range(trained, images):
+def test_reconstruction_is_decode_of_encode(trained, images):
     reconstructions = np.asarray(trained(images))
-    np.testing.assert_allclose(trained.decode(trained.encode(images)), reconstructions.clip(-0.5, 0.5), atol=1e-5)
+    np.testing.assert_allclose(trained.decode(trained.encode(images)), reconstructions, atol=1e-5)
     np.testing.assert_allclose(trained.predict(images, verbose=0), reconstructions, atol=1e-5)
-
-
-def test_decoded_images_are_valid_images_which_can_be_encoded_again(trained, images):
-    trained.decoder.get_layer("to_pixels").bias.assign([0.7])
-    assert np.abs(np.asarray(trained(images))).max() > 0.6
-    decoded = trained.decode(trained.encode(images))
-    assert decoded.max() == 0.5
-    assert trained.encode(decoded).shape == (20, 4, 4)
 
 
 def test_codes_are_int32_and_images_float32(trained, images):

@@ -154,9 +154,9 @@ def test_decoder_paints_from_both_levels_and_only_nearby(model, images):
 # Codes and images
 
 
-def test_reconstruction_is_decode_of_encode_but_for_what_lies_beyond_the_range(trained, images):
+def test_reconstruction_is_decode_of_encode(trained, images):
     reconstructions = np.asarray(trained(images))
-    np.testing.assert_allclose(trained.decode(*trained.encode(images)), reconstructions.clip(-0.5, 0.5), atol=1e-5)
+    np.testing.assert_allclose(trained.decode(*trained.encode(images)), reconstructions, atol=1e-5)
     np.testing.assert_allclose(trained.predict(images, verbose=0), reconstructions, atol=1e-5)
 
 
@@ -170,14 +170,6 @@ def test_decode_takes_what_encode_gave(trained, images):
 def test_codes_of_one_level_alone_are_refused(tiny_vqvae2, codes):
     with pytest.raises(TypeError, match=r"decode takes the codes of both levels: decode\(top, bottom\), or"):
         tiny_vqvae2().decode(codes)
-
-
-def test_decoded_images_are_valid_images(trained, images):
-    trained.decoder.get_layer("decoder").get_layer("to_pixels").bias.assign([0.7])
-    assert np.abs(np.asarray(trained(images))).max() > 0.6
-    decoded = trained.decode(trained.encode(images))
-    assert decoded.max() == 0.5
-    assert trained.encode(decoded)[0].shape == (20, 2, 2)
 
 
 def test_codes_are_int32_top_first_and_images_float32(trained, images):

@@ -295,7 +295,7 @@ class Autoencoder(CheckedModel):
         return grids
 
     def _decode_levels(self, codes: Sequence[np.ndarray], batch_size: int | None) -> np.ndarray:
-        """Return the images that checked codes of all levels stand for, in [-0.5, 0.5]."""
+        """Return the images that checked codes of all levels stand for."""
         size = batch_size_for(bytes_of_activations(self.decoder), batch_size)
         images = np.empty((len(codes[0]), *self.image_shape), "float32")
         done = 0
@@ -303,11 +303,6 @@ class Autoencoder(CheckedModel):
             images[done : done + len(part)] = part
             done += len(part)
         return images
-
-
-def valid_images(images: Tensor) -> Tensor:
-    """Return images as float32 in [-0.5, 0.5]: what a decoder makes lies a little beyond here and there."""
-    return ops.clip(ops.cast(images, "float32"), -0.5, 0.5)
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -463,8 +458,8 @@ class VQVAE(Autoencoder):
 
         Returns
         -------
-        images : float32 NumPy array, shape (N, H, W, C), in [-0.5, 0.5]
-            The decoder's outputs, clipped: they lie a little beyond here and there.
+        images : float32 NumPy array, shape (N, H, W, C)
+            The decoder's outputs: they lie a little beyond [-0.5, 0.5] here and there, so clip what is to be an input.
         """
         return self._decode_levels([check_codes(codes, self.num_embeddings, self.code_shape)], batch_size)
 
@@ -496,7 +491,7 @@ class VQVAE(Autoencoder):
         return ops.cast(self.quantizer.encode(z), "int32"), is_finite(z)
 
     def _decode_batch(self, codes: Tensor) -> tuple[Tensor]:
-        return (valid_images(self.decoder(self.quantizer.decode(codes))),)
+        return (self.decoder(self.quantizer.decode(codes)),)
 
 
 def _listed(shape: Sequence[int | None]) -> str:

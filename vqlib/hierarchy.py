@@ -12,7 +12,7 @@ from vqlib._batches import is_finite
 from vqlib._checks import check_codes, check_positive_integer
 from vqlib._defaults import Unset, or_default, unset
 from vqlib._types import Tensor
-from vqlib.autoencoder import Autoencoder, build_decoder, build_encoder, valid_images
+from vqlib.autoencoder import Autoencoder, build_decoder, build_encoder
 from vqlib.levels import Level, check_quantizer
 from vqlib.quantizers import VectorQuantizer
 
@@ -204,8 +204,8 @@ class VQVAE2(Autoencoder):
 
         Returns
         -------
-        images : float32 NumPy array, shape (N, H, W, C), in [-0.5, 0.5]
-            The decoder's outputs, clipped: they lie a little beyond here and there.
+        images : float32 NumPy array, shape (N, H, W, C)
+            The decoder's outputs: they lie a little beyond [-0.5, 0.5] here and there, so clip what is to be an input.
         """
         if bottom is None:
             if not isinstance(top, (tuple, list)) or len(top) != 2:
@@ -255,7 +255,7 @@ class VQVAE2(Autoencoder):
 
     def _decode_batch(self, *codes: Tensor) -> tuple[Tensor]:
         z_q = [quantizer.decode(each) for quantizer, each in zip(self.quantizers, codes, strict=True)]
-        return (valid_images(self.decoder(z_q)),)
+        return (self.decoder(z_q),)
 
 
 def _pair(name: str, values: Any) -> tuple[int, int]:
