@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # module:name that chapters use, where that is more than to import the package's name with "_" for "-".
 USED = {
     "matplotlib": "matplotlib.pyplot:figure",
+    "pillow": "PIL.Image:open",
     "scikit-learn": "sklearn.datasets:load_digits",
     "tensorflow-probability": "tensorflow_probability:distributions.Categorical",
 }
