@@ -9,7 +9,7 @@ INSTALLED = $(VENV)/installed
 PROFILE = quick
 DEVICE = cpu
 WORKERS = 2
-PYTHON_FILES = vqlib $(wildcard vqgrader) tests tools notebooks/run.py notebooks/coursework.py book/_ext book/print.py
+PYTHON_FILES = vqlib vqgrader tests $(wildcard notebooks/*.py book/*.py) book/_ext
 
 # The files that hold tests with a mark, and those that hold unit tests, which have none. Tests are chosen by mark; the
 # files are named as well, so that pytest need not import the others, and what these import.
@@ -101,10 +101,10 @@ colab: ## run every chapter and an assignment with the versions of Google Colab;
 	build/colab/venv/bin/python $(PIP) -c constraints-colab.txt $(COLAB_HAS) "$$(ls build/colab/*.whl)[chapters]"
 	build/colab/venv/bin/python $(PIP) -c constraints.txt --no-deps $(STUDENTS_ADD)
 	env -u PYTHONPATH build/colab/venv/bin/python notebooks/run.py --profile quick
-	env -u PYTHONPATH build/colab/venv/bin/python tools/colab.py assignment
+	env -u PYTHONPATH build/colab/venv/bin/python notebooks/colab.py assignment
 
 colab-versions: ## bring constraints-colab.txt up to date with Colab's list: LIST=pip-freeze.txt
-	$(PYTHON) tools/colab.py renew "$(LIST)"
+	$(PYTHON) notebooks/colab.py renew "$(LIST)"
 
 # The supported range is that of pyproject.toml: its lowest versions, and the newest that it admits.
 oldest: RESOLUTION = lowest-direct
@@ -133,7 +133,7 @@ benchmark: $(INSTALLED) ## time vqlib against the textbook's way, a quarter of a
 	$(BIN)/python tests/benchmark.py book/benchmarks/$(DEVICE).json
 
 address: $(INSTALLED) ## set the repository's public address everywhere: make address URL=https://github.com/owner/name
-	$(BIN)/python tools/address.py "$(URL)"
+	$(BIN)/python book/address.py "$(URL)"
 
 lint: $(INSTALLED) ## check code style, notebooks included, types, spelling, and what files say of each other
 	$(BIN)/ruff check .
@@ -148,4 +148,4 @@ format: $(INSTALLED) ## mend code style; not in notebooks, which are made from b
 
 clean: ## remove what was built, but neither the environment nor kept trainings (runs/)
 	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
-	find vqlib vqgrader tests tools notebooks book -name __pycache__ -type d -prune -exec rm -rf {} +
+	find vqlib vqgrader tests notebooks book -name __pycache__ -type d -prune -exec rm -rf {} +

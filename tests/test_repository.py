@@ -100,7 +100,7 @@ def test_address_is_set_everywhere_and_back_again(tmp_path):
     places = addresses(tmp_path)
 
     def set_address(url):
-        command = [sys.executable, tmp_path / "tools" / "address.py", url]
+        command = [sys.executable, tmp_path / "book" / "address.py", url]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert not set_address(f"{GITHUB}/some-school/their.book").returncode

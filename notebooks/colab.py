@@ -1,7 +1,7 @@
 """Run an assignment with Google Colab's versions, and bring the list of these up to date.
 
-    python tools/colab.py assignment
-    python tools/colab.py renew pip-freeze.txt
+    python notebooks/colab.py assignment
+    python notebooks/colab.py renew pip-freeze.txt
 
 The first is for the environment that `make colab` makes. It runs what a student has of one assignment, with the
 instructor's answers in it, and asks every check.
@@ -58,7 +58,6 @@ def answered(notebook):
 
 def run_assignment():
     """Run an assignment from an empty folder; end with the checks that fail."""
-    sys.path.insert(0, str(ROOT / "notebooks"))
     import coursework
     import run
 

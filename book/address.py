@@ -1,6 +1,6 @@
 """Set the public address of the repository everywhere.
 
-    python tools/address.py https://github.com/owner/name
+    python book/address.py https://github.com/owner/name
 
 The address stands in _config.yml, and in every file that leads a reader somewhere: links to GitHub, to Colab, to the
 published pages, and what the first cells of notebooks install. Ids of cells follow, since they are made of the cells'
