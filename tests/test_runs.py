@@ -394,7 +394,7 @@ def test_history_says_how_long_each_epoch_took(train):
         ({"data": np.zeros((19, 8, 8, 1), "float32")}, r"data.arrays was \(20, 8, 8, 1\) float32, and now is \(19,"),
         ({"data": np.zeros((20, 8, 8, 1), "float32")}, "its data have other values"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_run_of_another_training_is_refused(train, arguments, difference):
     with pytest.raises(Interruption):
