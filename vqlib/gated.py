@@ -16,7 +16,7 @@ from keras import layers, ops
 from vqlib._checks import check_positive_integer
 from vqlib._types import Tensor
 from vqlib.code_lookup import CodeLookupMixin
-from vqlib.prior import Prior
+from vqlib.prior import Dense, Prior
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -114,14 +114,12 @@ class GatedLayer:
         else:
             self.vertical = CroppedConv2D(2 * filters, (-1, 0), (-1, 1), name=f"vertical_{n}")
             self.horizontal = CroppedConv2D(2 * filters, (0, 0), (-1, 0), name=f"horizontal_{n}")
-        self.to_horizontal = layers.Dense(2 * filters, name=f"vertical_to_horizontal_{n}")
+        self.to_horizontal = Dense(2 * filters, name=f"vertical_to_horizontal_{n}")
         self.dropout = layers.Dropout(dropout, name=f"dropout_{n}")
-        self.out = layers.Dense(filters, name=f"out_{n}")
+        self.out = Dense(filters, name=f"out_{n}")
         if conditioned:
-            self.condition_to_vertical = layers.Dense(2 * filters, use_bias=False, name=f"condition_to_vertical_{n}")
-            self.condition_to_horizontal = layers.Dense(
-                2 * filters, use_bias=False, name=f"condition_to_horizontal_{n}"
-            )
+            self.condition_to_vertical = Dense(2 * filters, use_bias=False, name=f"condition_to_vertical_{n}")
+            self.condition_to_horizontal = Dense(2 * filters, use_bias=False, name=f"condition_to_horizontal_{n}")
 
     def __call__(self, above: Tensor, here: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return what both stacks give the next layer: two (B, H, W, F).
@@ -163,8 +161,8 @@ class TwoStacks:
 
     def __init__(self, num_embeddings: int, filters: int, num_layers: int, dropout: float, conditioned: bool) -> None:
         self.layers = [GatedLayer(n, num_embeddings, filters, dropout, conditioned) for n in range(num_layers)]
-        self.hidden = layers.Dense(2 * filters, activation="relu", name="hidden")
-        self.logits = layers.Dense(num_embeddings, dtype="float32", name="logits")
+        self.hidden = Dense(2 * filters, activation="relu", name="hidden")
+        self.logits = Dense(num_embeddings, dtype="float32", name="logits")
 
     def __call__(self, codes: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the logits of each position's code: (B, h, w) int -> (B, h, w, K)."""

@@ -11,7 +11,7 @@ from keras import layers, ops
 from vqlib._checks import check_positive_integer
 from vqlib._types import Tensor
 from vqlib.code_lookup import CodeLookupMixin
-from vqlib.prior import Prior
+from vqlib.prior import Dense, Prior
 
 
 def causal_mask(kernel_size: int, mask_type: str) -> np.ndarray:
@@ -137,9 +137,9 @@ class ResidualBlock:
     """
 
     def __init__(self, filters: int, name: str) -> None:
-        self.reduce = layers.Dense(filters, activation="relu", name=f"{name}_in")
+        self.reduce = Dense(filters, activation="relu", name=f"{name}_in")
         self.masked = MaskedConv2D(filters // 2, 3, "B", activation="relu", name=f"{name}_masked")
-        self.expand = layers.Dense(filters, activation="relu", name=f"{name}_out")
+        self.expand = Dense(filters, activation="relu", name=f"{name}_out")
         self.add = layers.Add(name=f"{name}_sum")
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -172,7 +172,7 @@ class MaskedStack:
         self.masked = [
             MaskedConv2D(filters, 1, "B", activation="relu", name=f"masked_{i}") for i in range(num_pixelcnn_layers)
         ]
-        self.logits = layers.Dense(num_embeddings, dtype="float32", name="logits")
+        self.logits = Dense(num_embeddings, dtype="float32", name="logits")
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Return the logits of each position's code: (B, h, w) int -> (B, h, w, K)."""

@@ -176,6 +176,22 @@ class Prior(CheckedModel):
         return list(inputs)
 
 
+@keras.saving.register_keras_serializable("vqlib")
+class Dense(keras.layers.Dense):
+    """A Dense layer for grids, (B, H, W, C) -> (B, H, W, units): the same matrix at every position.
+
+    A grid of one row goes without that axis. With it, TensorFlow 2.18 to 2.20, which Colab has, writes beyond its
+    memory on a CPU: numbers are wrong, or the process dies. Called as in Keras, because files of weights name a layer
+    by its class.
+    """
+
+    def call(self, inputs: Tensor, **arguments: Any) -> Tensor:
+        """Return the output at each position."""
+        if len(inputs.shape) == 4 and inputs.shape[1] == 1:
+            return super().call(inputs[:, 0], **arguments)[:, None]
+        return super().call(inputs, **arguments)
+
+
 def _check_condition_shape(shape: Sequence[int]) -> tuple[int, ...]:
     """Return the shape as a tuple of Python integers; raise unless it is that of labels or of grids."""
     if np.ndim(shape) != 1 or len(shape) not in (0, 2):
