@@ -20,6 +20,14 @@ def fit(model, *callbacks, **arguments):
     return model.fit(x, x[:, : model.output_shape[-1]], verbose=0, callbacks=list(callbacks), **arguments)
 
 
+def test_variable_without_its_value_is_known():
+    """Otherwise a training on JAX that stops half-way leaves a model without weights."""
+    variable = keras.Variable(np.ones(2, "float32"))
+    assert not _keras_internals.has_no_value(variable)
+    variable._value = None
+    assert _keras_internals.has_no_value(variable)
+
+
 def test_training_starts_at_an_epoch_that_a_callback_names():
     """Otherwise an interrupted run trains its epochs twice."""
     begun = []

@@ -20,6 +20,11 @@ def start_at(model: keras.Model, epoch: int | None) -> None:
     model._initial_epoch = epoch
 
 
+def has_no_value(variable: keras.Variable) -> bool:
+    """Whether Keras has taken the value out of a variable, as its ``fit`` on JAX does; to ask for it is an error."""
+    return variable._value is None
+
+
 def random_states(model: keras.Model) -> list[Any]:
     """Return the states of the model's random numbers, as dropout has one, that are not among its weights."""
     weights = {id(weight) for weight in model.weights}

@@ -232,7 +232,7 @@ def kept_whole(model: keras.Model) -> Iterator[None]:
     except BaseException:
         model.train_function = model.test_function = model.predict_function = None
         for variable, value in zip(variables, values, strict=True):
-            if variable._value is None:  # not public: to ask for the value of such a variable is an error
+            if _keras_internals.has_no_value(variable):
                 variable.assign(value)
         raise
 

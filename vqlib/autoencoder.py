@@ -15,6 +15,7 @@ from vqlib._checks import (
     IMAGE_AXES,
     as_array,
     check_codes,
+    check_image_type,
     check_images,
     check_positive_integer,
     check_sizes,
@@ -160,8 +161,7 @@ class Autoencoder(CheckedModel):
         seed : int, optional
             For the choice of the images, and of the codebook's start.
         """
-        check_images(images, self.image_shape)
-        images = np.asarray(images)
+        images = np.asarray(check_images(images, self.image_shape))
         variance = float(np.var(images, dtype="float64"))
         if not variance > 0:
             raise ValueError("images must not all be of one colour: the loss is divided by their variance.")
@@ -196,7 +196,7 @@ class Autoencoder(CheckedModel):
         TypeError
             If no quantizer has a codebook to start.
         """
-        check_images(images, self.image_shape)
+        images = check_images(images, self.image_shape)
         places = [place for place, level in enumerate(self.levels) if hasattr(level.quantizer, "initialize")]
         if not places:
             kind = type(self.levels[0].quantizer).__name__
@@ -277,7 +277,7 @@ class Autoencoder(CheckedModel):
 
     def _encode_levels(self, images: Any, batch_size: int | None) -> tuple[np.ndarray, ...]:
         """Return the codes of each level, (N, h, w) int32."""
-        check_images(images, self.image_shape)
+        images = check_images(images, self.image_shape)
         size = batch_size_for(self._bytes_of_encoding(), batch_size)
         grids = tuple(np.empty((len(images), *level.code_shape), "int32") for level in self.levels)
         done = 0
@@ -420,6 +420,7 @@ class VQVAE(Autoencoder):
 
     def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         """Reconstruct: (B, H, W, C) -> (B, H, W, C)."""
+        check_image_type(images, self.image_shape)
         quantized = self.levels[0].quantize(self.encoder(images), training)
         self._kept.quantized = (quantized,)
         return self.decoder(quantized.z_q)

@@ -9,7 +9,7 @@ from keras import layers, ops
 from numpy.typing import ArrayLike
 
 from vqlib._batches import is_finite
-from vqlib._checks import check_codes, check_positive_integer
+from vqlib._checks import check_codes, check_image_type, check_positive_integer
 from vqlib._defaults import Unset, or_default, unset
 from vqlib._types import Tensor
 from vqlib.autoencoder import Autoencoder, build_decoder, build_encoder
@@ -158,6 +158,7 @@ class VQVAE2(Autoencoder):
 
     def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         """Reconstruct: (B, H, W, C) -> (B, H, W, C)."""
+        check_image_type(images, self.image_shape)
         top, bottom = self.levels
         features = self.stem(images)  # (B, H / 2, W / 2, F)
         of_top = top.quantize(self.top_encoder(features), training)  # (B, H / 4, W / 4, D)
