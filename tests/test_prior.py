@@ -3,15 +3,22 @@
 import numpy as np
 import pytest
 
+from vqlib.pixelcnn import MaskedConv2D
 from vqlib.prior import Dense
 
 
-@pytest.mark.parametrize("shape", [(50, 1, 7, 96), (50, 7, 7, 96), (50, 1, 1, 96), (50, 96)])
-def test_dense_layer_is_the_same_matrix_at_every_position(rng, shape):
+def one_by_one(units, activation):
+    """Return a masked 1 x 1 convolution, which is a Dense layer, too."""
+    return MaskedConv2D(units, 1, "B", activation=activation)
+
+
+@pytest.mark.parametrize("make", [Dense, one_by_one])
+@pytest.mark.parametrize("shape", [(50, 1, 7, 96), (50, 7, 7, 96), (50, 1, 1, 96)])
+def test_a_layer_is_the_same_matrix_at_every_position(rng, shape, make):
     """Of one row, too, which TensorFlow 2.20 multiplies wrongly, or dies of, where it is left to Keras."""
-    layer = Dense(96, activation="relu")
+    layer = make(96, activation="relu")
     x = rng.normal(size=shape).astype("float32")
     y = np.asarray(layer(x))
-    kernel, bias = (np.asarray(weight) for weight in layer.weights)
+    kernel, bias = (np.asarray(weight).reshape(-1, 96) for weight in layer.weights)
     assert y.shape == shape
     assert y == pytest.approx(np.maximum(x @ kernel + bias, 0), abs=1e-4)

@@ -77,6 +77,17 @@ def _compile(model: Any, function: Callable[..., Any], arguments: Sequence[keras
     return function
 
 
+def matmul(x: Tensor, matrix: Tensor) -> Tensor:
+    """Return ``ops.matmul(x, matrix)``, a grid of one row, (B, 1, W, C), without that axis: (..., C) -> (..., F).
+
+    With it, TensorFlow 2.18 to 2.20, which Colab has, writes beyond its memory on a CPU: numbers are wrong, or the
+    process dies.
+    """
+    if len(x.shape) == 4 and x.shape[1] == 1:
+        return ops.matmul(x[:, 0], matrix)[:, None]
+    return ops.matmul(x, matrix)
+
+
 def argmin(x: Tensor) -> Tensor:
     """Return the place of the least entry along the last axis, the first of equal ones: (..., K) -> (...) int32.
 

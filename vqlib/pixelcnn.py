@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from vqlib import _backend as backend
 from vqlib._checks import check_positive_integer
 from vqlib._types import Tensor
 from vqlib.code_lookup import CodeLookupMixin
@@ -86,7 +87,7 @@ class MaskedConv2D(layers.Layer):
         """Convolve with the masked kernel, add the bias, apply the activation."""
         half = self.kernel_size // 2
         if half == 0:
-            return self.activation(ops.matmul(x, self.causal_kernel()[0, 0]) + self.bias)
+            return self.activation(backend.matmul(x, self.causal_kernel()[0, 0]) + self.bias)
         x = ops.pad(x, [[0, 0], [half, 0], [half, half], [0, 0]])
         return self.activation(ops.conv(x, self.causal_kernel()) + self.bias)
 
