@@ -459,6 +459,9 @@ def test_parts_cannot_be_replaced(make, part, images, request):
     np.testing.assert_array_equal(model.encode(images)[0], codes[0])
 
 
+SECOND_LEVEL_OF_16 = {VQVAE: {"strides": (2, 1)}, vqlib.VQVAE2: {}}  # cells, of the last or only level
+
+
 # What a model has to know of its data
 
 
@@ -508,6 +511,39 @@ def test_adapt_of_a_model_without_a_codebook_takes_the_variance(tiny_vqvae, imag
 def test_adapt_refuses_images_without_variance(tiny_vqvae):
     with pytest.raises(ValueError, match="images must not all be of one colour"):
         tiny_vqvae().adapt(np.zeros((10, 8, 8, 1), "float32"))
+
+
+def test_adapt_refuses_no_images(tiny_vqvae, images):
+    with pytest.raises(ValueError, match="There are no images to adapt to"):
+        tiny_vqvae().adapt(images[:0])
+
+
+def nan_at_the_last_level(model):
+    last = getattr(model, "bottom_encoder", None) or model.encoder
+    last.get_layer("to_embedding").bias.assign(np.full(4, np.nan))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "number", "method", "message"),
+    [
+        (None, 20, "bogus", r'method must be "kmeans" or "data", but \'bogus\' was given'),
+        (None, 2, "kmeans", r"40 codes need at least as many vectors to start from; 32 were given"),
+        (nan_at_the_last_level, 20, "data", r"encoder makes NaN or infinity of these images|vectors contain NaN"),
+    ],
+    ids=["method", "too few", "NaN"],
+)
+@pytest.mark.parametrize("kind", [VQVAE, vqlib.VQVAE2])
+@pytest.mark.parametrize("use", ["adapt", "initialize_codebook"])
+def test_a_refused_start_leaves_the_model_as_it_was(use, kind, break_it, number, method, message, images):
+    model = kind((8, 8, 1), 40 if kind is VQVAE else (4, 40), 4, filters=(4, 4), **SECOND_LEVEL_OF_16[kind])
+    if break_it is not None:
+        break_it(model)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        getattr(model, use)(images[:number], method)
+    assert model.data_variance == 1
+    for now, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, old)
 
 
 @pytest.mark.parametrize("make", ["tiny_vqvae", "tiny_vqvae2"])

@@ -160,17 +160,25 @@ class Autoencoder(CheckedModel):
         method : "kmeans" or "data"
         seed : int, optional
             For the choice of the images, and of the codebook's start.
+
+        Raises
+        ------
+        ValueError
+            Also if there are no images, or they are all of one colour, or too few for the codebooks. Then nothing
+            changes.
         """
         images = np.asarray(check_images(images, self.image_shape))
+        if not len(images):
+            raise ValueError("There are no images to adapt to.")
         variance = float(np.var(images, dtype="float64"))
         if not variance > 0:
             raise ValueError("images must not all be of one colour: the loss is divided by their variance.")
-        self.data_variance = variance
-        self.train_function = self.test_function = None  # compiled with the old variance, if at all
         if any(hasattr(level.quantizer, "initialize") for level in self.levels):
             if len(images) > IMAGES_TO_ADAPT_TO:
                 images = images[np.random.default_rng(seed).choice(len(images), IMAGES_TO_ADAPT_TO, replace=False)]
             self.initialize_codebook(images, method, seed)
+        self.data_variance = variance
+        self.train_function = self.test_function = None  # compiled with the old variance, if at all
 
     def initialize_codebook(
         self, images: ArrayLike, method: str = "kmeans", seed: int | None = 0, batch_size: int | None = None
@@ -195,6 +203,9 @@ class Autoencoder(CheckedModel):
         ------
         TypeError
             If no quantizer has a codebook to start.
+        ValueError
+            If the images or the method are not as above, or the encoder makes too few vectors of them for a codebook,
+            or NaN or infinity. Then no codebook changes.
         """
         images = check_images(images, self.image_shape)
         places = [place for place, level in enumerate(self.levels) if hasattr(level.quantizer, "initialize")]
@@ -202,6 +213,12 @@ class Autoencoder(CheckedModel):
             kind = type(self.levels[0].quantizer).__name__
             raise TypeError(f"{kind} has no codebook to initialize. Leave this call out.")
         size = batch_size_for(self._bytes_of_encoding(), batch_size)
+        for place in places:
+            level = self.levels[place]
+            if isinstance(level.quantizer, VectorQuantizer):
+                level.quantizer.check_start(len(images) * int(np.prod(level.code_shape)), method)
+        if len(places) > 1:  # the first codebook must not move where what a later one starts from is not finite
+            self._encode_levels(images, batch_size)
         for place in places:
             self.levels[place].quantizer.initialize(self._vectors_of(images, place, seed, size), method, seed)
 

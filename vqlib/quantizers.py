@@ -14,6 +14,7 @@ from vqlib._types import Tensor
 
 ROWS_PER_SEARCH = 65_536  # bounds the matrix of distances: 32 MiB at K = 128
 VECTORS_TO_START_FROM = 200_000  # of more, the codebook's start takes a sample: k-means of them takes a minute
+METHODS_OF_STARTING = ("kmeans", "data")
 
 
 def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
@@ -252,12 +253,19 @@ class VectorQuantizer(Quantizer):
         method : "kmeans" or "data"
             The k-means centres of the vectors (scikit-learn), or K of the vectors, drawn without replacement.
         seed : int, optional
+
+        Raises
+        ------
+        ValueError
+            If the method is unknown, or the vectors are fewer than K or hold NaN or infinity. Then nothing changes.
         """
         check_vectors(vectors, self.embedding_dim)
         vectors = np.reshape(ops.convert_to_numpy(vectors), (-1, self.embedding_dim)).astype("float32")
-        if len(vectors) < self.num_embeddings:
+        self.check_start(len(vectors), method)
+        if not np.isfinite(vectors).all():
             raise ValueError(
-                f"{self.num_embeddings} codes need at least as many vectors to start from; {len(vectors)} were given."
+                "vectors contain NaN or infinity, on which no codebook can start. An encoder whose training diverged "
+                "gives such vectors: train it again with a lower learning rate."
             )
         if len(vectors) > VECTORS_TO_START_FROM:
             vectors = np.random.default_rng(seed).choice(vectors, VECTORS_TO_START_FROM, replace=False)
@@ -266,11 +274,18 @@ class VectorQuantizer(Quantizer):
 
             with while_it_takes(f"k-means of {len(vectors):,} vectors"):
                 entries = KMeans(self.num_embeddings, n_init=1, random_state=seed).fit(vectors).cluster_centers_
-        elif method == "data":
-            entries = np.random.default_rng(seed).choice(vectors, self.num_embeddings, replace=False)
         else:
-            raise ValueError(f'method must be "kmeans" or "data", but {method!r} was given.')
+            entries = np.random.default_rng(seed).choice(vectors, self.num_embeddings, replace=False)
         self.codebook.assign(entries)
+
+    def check_start(self, num_vectors: int, method: str) -> None:
+        """Raise unless :meth:`initialize` can start from so many vectors, by this method."""
+        if method not in METHODS_OF_STARTING:
+            raise ValueError(f'method must be "kmeans" or "data", but {method!r} was given.')
+        if num_vectors < self.num_embeddings:
+            raise ValueError(
+                f"{self.num_embeddings} codes need at least as many vectors to start from; {num_vectors} were given."
+            )
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make this layer anew."""
