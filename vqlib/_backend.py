@@ -107,8 +107,10 @@ def accelerators() -> list[str]:
 
 
 def several_replicas() -> bool:
-    """Whether ``tf.distribute`` trains on several devices."""
-    return keras.backend.backend() == "tensorflow" and tf.distribute.get_strategy().num_replicas_in_sync > 1
+    """Whether this runs in one of several replicas of ``tf.distribute``; within a strategy's scope alone, in none."""
+    if keras.backend.backend() != "tensorflow" or tf.distribute.in_cross_replica_context():
+        return False
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
 def share_of_replica(loss: Tensor) -> Tensor:
