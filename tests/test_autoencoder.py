@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 
 import keras
 import numpy as np
@@ -594,6 +595,50 @@ def test_batches_are_smaller_for_larger_pictures_and_as_large_as_ever_for_small_
     assert max(sizes(VQVAE((256, 256, 3), 512))) < 50
     assert max(sizes(vqlib.VQVAE2((256, 256, 3)))) < 130
     assert min(sizes(VQVAE((4096, 4096, 3)))) == 1
+
+
+@keras.saving.register_keras_serializable("vqlib-tests")
+class OwnEncoder(keras.Model):
+    """A network written as a class, of whose layers Keras knows no shape."""
+
+    def __init__(self, stride=4, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = keras.layers.Conv2D(4, 3, strides=stride, padding="same")
+
+    def call(self, images):
+        return self.conv(images)
+
+
+@keras.saving.register_keras_serializable("vqlib-tests")
+class OwnDecoder(OwnEncoder):
+    """The same for the way back."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = keras.layers.Conv2DTranspose(3, 3, strides=4, padding="same")
+
+
+def test_batches_of_networks_of_unknown_shapes_are_smaller_for_larger_pictures():
+    small = VQVAE((28, 28, 1), encoder=OwnEncoder(), embedding_dim=4)
+    large = VQVAE((256, 256, 3), encoder=OwnEncoder(), decoder=OwnDecoder(), embedding_dim=4)
+    assert _batches.batch_size_for(small._bytes_of_encoding()) == 1024
+    assert _batches.batch_size_for(large._bytes_of_encoding()) <= 32
+    assert _batches.batch_size_for(large._bytes_of_decoding()) <= 32
+
+
+def test_adapt_needs_no_copy_of_the_images(monkeypatch):
+    monkeypatch.setattr(_batches, "VALUES_AT_ONCE", 5000)
+    images = np.random.default_rng(0).uniform(-0.5, 0.5, (4000, 32, 32, 1)).astype("float32")
+    model = VQVAE((32, 32, 1), quantizer=vqlib.FiniteScalarQuantizer((4, 2)))
+    model.adapt(images[:10])
+    tracemalloc.start()
+    try:
+        model.adapt(images)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < images.nbytes / 10
+    assert model.data_variance == float(np.var(images, dtype="float64"))
 
 
 def test_memory_of_encoding_decoding_and_of_the_codebooks_start_does_not_grow_with_the_pictures():

@@ -10,7 +10,7 @@ from keras import layers, ops
 from numpy.typing import ArrayLike
 
 from vqlib import _backend as backend
-from vqlib._batches import batch_size_for, bytes_of_activations, in_batches, is_finite
+from vqlib._batches import batch_size_for, bytes_of_activations, in_batches, is_finite, variance
 from vqlib._checks import (
     IMAGE_AXES,
     as_array,
@@ -30,6 +30,7 @@ from vqlib.levels import Level, check_quantizer
 from vqlib.quantizers import VECTORS_TO_START_FROM, VectorQuantizer
 
 IMAGES_TO_ADAPT_TO = 1000  # for the start of the codebook
+CHANNELS_OF_UNKNOWN = 64  # as large as the image: what a network is taken to make that is a class of its own
 
 
 def build_encoder(
@@ -170,14 +171,14 @@ class Autoencoder(CheckedModel):
         images = np.asarray(check_images(images, self.image_shape))
         if not len(images):
             raise ValueError("There are no images to adapt to.")
-        variance = float(np.var(images, dtype="float64"))
-        if not variance > 0:
+        data_variance = variance(images)
+        if not data_variance > 0:
             raise ValueError("images must not all be of one colour: the loss is divided by their variance.")
         if any(hasattr(level.quantizer, "initialize") for level in self.levels):
             if len(images) > IMAGES_TO_ADAPT_TO:
                 images = images[np.random.default_rng(seed).choice(len(images), IMAGES_TO_ADAPT_TO, replace=False)]
             self.initialize_codebook(images, method, seed)
-        self.data_variance = variance
+        self.data_variance = data_variance
         self.train_function = self.test_function = None  # compiled with the old variance, if at all
 
     def initialize_codebook(
@@ -272,9 +273,19 @@ class Autoencoder(CheckedModel):
 
     def _bytes_of_encoding(self) -> int:
         """Return the bytes that one image takes on its way to codes: activations, distances and their parts."""
-        networks = [part for name in self._parts if "decoder" not in name for part in [getattr(self, name)]]
+        networks = [getattr(self, name) for name in self._parts if "coder" in name or name == "stem"]
+        activations = sum(self._bytes_of(network) for network in networks if network is not self.decoder)
         distances = sum(np.prod(level.code_shape) * level.quantizer.num_embeddings for level in self.levels)
-        return bytes_of_activations(*networks) + 8 * int(distances)
+        return activations + 8 * int(distances)
+
+    def _bytes_of_decoding(self) -> int:
+        """Return the bytes that one image takes on its way from codes."""
+        return self._bytes_of(self.decoder)
+
+    def _bytes_of(self, network: keras.layers.Layer) -> int:
+        """Return the bytes of a network's activations for one image; of unknown shapes, those of a wide layer."""
+        height, width, _ = self.image_shape
+        return bytes_of_activations(network) or 4 * CHANNELS_OF_UNKNOWN * height * width
 
     def _vectors_of(self, images: Any, place: int, seed: int | None, batch_size: int) -> np.ndarray:
         """Return what a level quantizes, (N, D); a sample where there is much of it, so that memory is bounded."""
@@ -313,7 +324,7 @@ class Autoencoder(CheckedModel):
 
     def _decode_levels(self, codes: Sequence[np.ndarray], batch_size: int | None) -> np.ndarray:
         """Return the images that checked codes of all levels stand for."""
-        size = batch_size_for(bytes_of_activations(self.decoder), batch_size)
+        size = batch_size_for(self._bytes_of_decoding(), batch_size)
         images = np.empty((len(codes[0]), *self.image_shape), "float32")
         done = 0
         for (part,) in in_batches(self._decode_batch, *codes, dtype="int32", batch_size=size, what="autoencoder"):
