@@ -403,6 +403,17 @@ def test_no_levels_are_refused(levels):
         FiniteScalarQuantizer(levels)
 
 
+@pytest.mark.parametrize("levels", [(1000,) * 4, (2**16, 2**15), np.full(9, 256)], ids=str)
+def test_more_codes_than_int32_can_name_are_refused(levels):
+    number = np.prod([int(level) for level in levels], dtype=object)
+    with pytest.raises(ValueError, match=rf"levels must have at most 2147483647 combinations, .*{number:,}"):
+        FiniteScalarQuantizer(levels)
+
+
+def test_as_many_codes_as_int32_can_name_are_taken():
+    assert FiniteScalarQuantizer((2**16 - 1, 2**15)).num_embeddings == 2_147_450_880
+
+
 def test_levels_may_be_an_array():
     quantizer = FiniteScalarQuantizer(np.array([8, 4]))
     assert quantizer.get_config()["levels"] == (8, 4)
