@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import array_shapes
 from keras import ops
 
 import vqlib
-from vqlib import EMAVectorQuantizer, VectorQuantizer, quantizers
+from vqlib import EMAVectorQuantizer, FiniteScalarQuantizer, VectorQuantizer, quantizers
 from vqlib import _backend as backend
 
 
@@ -417,6 +417,14 @@ def test_vectors_that_are_not_finite_start_no_codebook(kind, method, value):
         quantizer.initialize(vectors, method)
     for now, old in zip(quantizer.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, old)
+
+
+@pytest.mark.parametrize("make", [lambda: VectorQuantizer(8, 4), lambda: FiniteScalarQuantizer((2,) * 4)])
+@pytest.mark.parametrize("method", ["encode", "decode"])
+def test_inputs_of_a_functional_model_are_refused(make, method):
+    symbol = keras.Input((3, 4), dtype="float32" if method == "encode" else "int32")
+    with pytest.raises(TypeError, match=rf"{method} takes values, but a keras.Input .*vqlib.exports.split"):
+        getattr(make(), method)(symbol)
 
 
 @pytest.mark.parametrize("method", ["kmeans", "data"])

@@ -120,8 +120,9 @@ class Quantizer(keras.layers.Layer):
         ValueError
             If the last axis is not D, or `z` holds NaN or infinity; inside a compiled function, values are not seen.
         TypeError
-            If `z` is not floating point.
+            If `z` is not floating point, or a ``keras.Input``, which has no values.
         """
+        _refuse_symbol(z, "encode")
         z = ops.convert_to_tensor(z)
         check_vectors(z, self.embedding_dim)
         if is_array(z) and not ops.all(ops.isfinite(z)):
@@ -133,6 +134,7 @@ class Quantizer(keras.layers.Layer):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the vectors that `codes` stand for: (...) int32 -> (..., D) float32."""
+        _refuse_symbol(codes, "decode")
         check_code_type(codes)
         if is_array(codes):
             codes = check_codes(codes, self.num_embeddings)
@@ -147,6 +149,15 @@ class Quantizer(keras.layers.Layer):
 
     def _look_up(self, codes: Tensor) -> Tensor:
         raise NotImplementedError
+
+
+def _refuse_symbol(x: Any, method: str) -> None:
+    """Raise if `x` is a tensor of a functional model."""
+    if isinstance(x, keras.KerasTensor):
+        raise TypeError(
+            f"{method} takes values, but a keras.Input or what a model makes of one was given. In a functional model, "
+            "call the quantizer as a layer; for a model of images to codes, or back, take vqlib.exports.split(model)."
+        )
 
 
 @keras.saving.register_keras_serializable("vqlib")
