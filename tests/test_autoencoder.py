@@ -224,6 +224,31 @@ def test_gradient_is_that_of_the_three_terms(trained, images):
 # Metrics
 
 
+NO_CALL = "compute_loss takes what the call before it has left"
+
+
+@pytest.mark.parametrize("make", ["tiny_vqvae", "tiny_vqvae2"])
+def test_a_loss_without_a_call_before_it_is_refused(make, images, request):
+    model = request.getfixturevalue(make)()
+    model.compile("adam")
+    with pytest.raises(RuntimeError, match=NO_CALL):
+        model.compute_loss(x=images, y_pred=images)
+    predicted = model(images)
+    model.compute_loss(x=images, y_pred=predicted)
+    with pytest.raises(RuntimeError, match=NO_CALL):
+        model.compute_loss(x=images, y_pred=predicted)
+
+
+@pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
+def test_nothing_of_a_compiled_step_is_kept_alive(use, tiny_vqvae, images):
+    model = tiny_vqvae()
+    model.compile("adam")
+    getattr(model, use)(images, verbose=0)
+    assert vars(model._kept) == {}
+    with pytest.raises(RuntimeError, match=NO_CALL):
+        model.compute_loss(x=images, y_pred=images)
+
+
 def test_metrics_run_over_the_dataset_and_are_not_averaged_over_batches(trained, images):
     trained.compile("adam")
     images[16:] = np.sign(images[16:]) / 2  # a last smaller batch that is unlike the others

@@ -27,7 +27,7 @@ from vqlib._model import CheckedModel, learned_by_gradient, warn_of_loss_watcher
 from vqlib._progress import announced
 from vqlib._types import Tensor
 from vqlib.levels import Level, check_quantizer
-from vqlib.quantizers import VECTORS_TO_START_FROM, VectorQuantizer
+from vqlib.quantizers import VECTORS_TO_START_FROM, Quantized, VectorQuantizer
 
 IMAGES_TO_ADAPT_TO = 1000  # for the start of the codebook
 CHANNELS_OF_UNKNOWN = 64  # as large as the image: what a network is taken to make that is a class of its own
@@ -137,17 +137,32 @@ class Autoencoder(CheckedModel):
         sample_weight: Tensor = None,
         training: bool = True,
     ) -> Tensor:
-        """Return the loss of a batch: reconstruction, plus what quantizers added; the images are the targets."""
+        """Return the loss of a batch: reconstruction, plus what quantizers added; the images are the targets.
+
+        It takes what the call that made `y_pred` has left of its levels, in the same thread, and only once.
+        """
         refuse_sample_weight(sample_weight)
+        all_quantized = self._take_quantized()
+        if all_quantized is None:
+            raise RuntimeError(
+                "compute_loss takes what the call before it has left: call the model on these images first, in the "
+                "same thread, model(images, training=True), and compute the loss once. fit and evaluate do both."
+            )
         squared_error = ops.mean((ops.cast(x, "float32") - y_pred) ** 2)
         reconstruction_loss = squared_error / self.data_variance
         loss = backend.share_of_replica(reconstruction_loss + sum(self.losses))
         self.reconstruction_loss.update_state(reconstruction_loss, sample_weight=ops.shape(x)[0])
-        for level, quantized in zip(self.levels, self._kept.quantized, strict=True):
+        for level, quantized in zip(self.levels, all_quantized, strict=True):
             level.update_metrics(quantized)
             if hasattr(level.quantizer, "finish_step"):
                 level.quantizer.finish_step()
         return loss
+
+    def predict_step(self, *args: Any) -> Any:
+        """Return what ``keras.Model.predict_step`` returns. No loss is computed, so nothing is left for one."""
+        outputs = super().predict_step(*args)
+        self._take_quantized()
+        return outputs
 
     def adapt(self, images: ArrayLike, method: str = "kmeans", seed: int | None = 0) -> None:
         """Take from training images what the model has to know of its data before it is trained.
@@ -261,6 +276,10 @@ class Autoencoder(CheckedModel):
     def _set_levels(self, *levels: Level) -> None:
         self.levels = levels
         self._metrics_of_levels = [metric for level in levels for metric in level.metrics.values()]  # found by Keras
+
+    def _take_quantized(self) -> tuple[Quantized, ...] | None:
+        """Return what the last call has left, and keep it no longer: it may be of a graph, which it would keep, too."""
+        return vars(self._kept).pop("quantized", None)
 
     def _outputs_for(self, images: Tensor, place: int) -> Tensor:
         raise NotImplementedError
