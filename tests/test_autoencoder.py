@@ -880,6 +880,7 @@ def test_code_grid_of_wrong_shape_is_refused(tiny_vqvae, shape):
         ({"image_shape": (28, 28)}, r"image_shape must be \(height, width, channels\), but \(28, 28\) was given"),
         ({"image_shape": (28, 0, 1)}, r"entry of image_shape must be an integer of at least 1, but 0"),
         ({"image_shape": (30, 28, 1)}, r"divisible by 4, the product of the strides, but image_shape is \(30, 28, 1\)"),
+        ({"filters": 64}, r"filters must hold a number for each strided layer, for example \(32, 64\), but 64 was"),
         ({"filters": (32, 0)}, r"entry of filters and strides must be an integer of at least 1, but 0"),
         ({"strides": 2.0}, r"entry of filters and strides must be an integer of at least 1, but 2.0"),
         ({"strides": (2, 2.0)}, r"entry of filters and strides must be an integer of at least 1, but 2.0"),

@@ -1,5 +1,6 @@
 """VQVAE: a convolutional encoder, a quantizer, and a decoder that mirrors the encoder; what all autoencoders share."""
 
+import math
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -417,18 +418,24 @@ class VQVAE(Autoencoder):
         elif not all(isinstance(given, Unset) for given in (num_embeddings, embedding_dim, beta)):
             raise ValueError("Give either quantizer, or num_embeddings, embedding_dim and beta: it has its own.")
         check_quantizer(quantizer)
-        for size in (*filters, *strides_of(filters, strides)):
-            check_positive_integer("Each entry of filters and strides", size)
-        if len(strides_of(filters, strides)) != len(filters):
+        if np.ndim(filters) != 1:
             raise ValueError(
-                f"strides must be one integer, or one for each entry of filters, {tuple(filters)}, but are {strides}."
+                f"filters must hold a number for each strided layer, for example (32, 64), but {filters!r} was given."
             )
-        stride = int(np.prod(strides_of(filters, strides)))
+        widths = tuple(check_positive_integer("Each entry of filters and strides", width) for width in filters)
+        steps = tuple(
+            check_positive_integer("Each entry of filters and strides", step) for step in strides_of(widths, strides)
+        )
+        if len(steps) != len(widths):
+            raise ValueError(
+                f"strides must be one integer, or one for each entry of filters, {widths}, but are {strides}."
+            )
+        stride = math.prod(steps)
         # Fixed names: the same weights make the same file.
         super().__init__(
             image_shape, 1 if encoder is not None else stride, data_variance, **{"name": "vqvae", **kwargs}
         )
-        self.filters = tuple(int(width) for width in filters)
+        self.filters = widths
         given = np.asarray(strides).tolist()
         self.strides = tuple(given) if np.ndim(strides) else given
         self._own_parts = [name for name, part in (("encoder", encoder), ("decoder", decoder)) if part is not None]
