@@ -50,7 +50,7 @@ def compiled(model: Any, name: str, function: Callable[..., Any], *arguments: ke
 
 
 def num_traces(model: Any) -> dict[str, int]:
-    """Return how often each compiled function of a model was traced, by its name."""
+    """Return how often each compiled function of a model was traced, by its name. It is there for tests."""
     return dict(_kept(model).traces)
 
 

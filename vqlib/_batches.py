@@ -19,8 +19,7 @@ BYTES_PER_BATCH = 2**29  # of all activations together; at 28 x 28 pixels the ro
 def batch_size_for(bytes_of_example: int, asked_for: int | None = None) -> int:
     """Return how many examples to work on at once: as many as were asked for, or as fit into the budget of bytes."""
     if asked_for is not None:
-        check_positive_integer("batch_size", asked_for)
-        return asked_for
+        return check_positive_integer("batch_size", asked_for)
     return max(1, min(ROWS_PER_BATCH, BYTES_PER_BATCH // max(1, bytes_of_example)))
 
 

@@ -24,6 +24,8 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
     The arithmetic is float32 whatever comes in: bfloat16 keeps 8 bits, too few to tell near entries apart. On recent
     GPUs TensorFlow multiplies float32 matrices in TensorFloat-32, with 11 bits, so a code close to a border may differ
     from the CPU's; ``tf.config.experimental.enable_tensor_float_32_execution(False)`` makes them equal.
+    Where the vectors lie much farther from the origin than from each other, the expansion loses the digits that tell
+    them apart: with a spread of 1 around 100 in D = 16, 0.8 % of the codes are wrong.
 
     Parameters
     ----------
@@ -99,10 +101,8 @@ class Quantizer(keras.layers.Layer):
     def __init__(self, num_embeddings: int, embedding_dim: int, **kwargs: Any) -> None:
         kwargs["autocast"] = False  # the search needs float32, also under a mixed-precision policy
         super().__init__(**kwargs)
-        check_positive_integer("num_embeddings", num_embeddings)
-        check_positive_integer("embedding_dim", embedding_dim)
-        self.num_embeddings = int(num_embeddings)
-        self.embedding_dim = int(embedding_dim)
+        self.num_embeddings = check_positive_integer("num_embeddings", num_embeddings)
+        self.embedding_dim = check_positive_integer("embedding_dim", embedding_dim)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Check the shape; the weights exist from the start."""
