@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 
 import keras
 import numpy as np
@@ -221,6 +222,31 @@ def test_gradient_is_that_of_the_three_terms(trained, images):
 
 
 # Metrics
+
+
+NO_CALL = "compute_loss takes what the call before it has left"
+
+
+@pytest.mark.parametrize("make", ["tiny_vqvae", "tiny_vqvae2"])
+def test_a_loss_without_a_call_before_it_is_refused(make, images, request):
+    model = request.getfixturevalue(make)()
+    model.compile("adam")
+    with pytest.raises(RuntimeError, match=NO_CALL):
+        model.compute_loss(x=images, y_pred=images)
+    predicted = model(images)
+    model.compute_loss(x=images, y_pred=predicted)
+    with pytest.raises(RuntimeError, match=NO_CALL):
+        model.compute_loss(x=images, y_pred=predicted)
+
+
+@pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
+def test_nothing_of_a_compiled_step_is_kept_alive(use, tiny_vqvae, images):
+    model = tiny_vqvae()
+    model.compile("adam")
+    getattr(model, use)(images, verbose=0)
+    assert vars(model._kept) == {}
+    with pytest.raises(RuntimeError, match=NO_CALL):
+        model.compute_loss(x=images, y_pred=images)
 
 
 def test_metrics_run_over_the_dataset_and_are_not_averaged_over_batches(trained, images):
@@ -459,6 +485,9 @@ def test_parts_cannot_be_replaced(make, part, images, request):
     np.testing.assert_array_equal(model.encode(images)[0], codes[0])
 
 
+SECOND_LEVEL_OF_16 = {VQVAE: {"strides": (2, 1)}, vqlib.VQVAE2: {}}  # cells, of the last or only level
+
+
 # What a model has to know of its data
 
 
@@ -510,6 +539,39 @@ def test_adapt_refuses_images_without_variance(tiny_vqvae):
         tiny_vqvae().adapt(np.zeros((10, 8, 8, 1), "float32"))
 
 
+def test_adapt_refuses_no_images(tiny_vqvae, images):
+    with pytest.raises(ValueError, match="There are no images to adapt to"):
+        tiny_vqvae().adapt(images[:0])
+
+
+def nan_at_the_last_level(model):
+    last = getattr(model, "bottom_encoder", None) or model.encoder
+    last.get_layer("to_embedding").bias.assign(np.full(4, np.nan))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "number", "method", "message"),
+    [
+        (None, 20, "bogus", r'method must be "kmeans" or "data", but \'bogus\' was given'),
+        (None, 2, "kmeans", r"40 codes need at least as many vectors to start from; 32 were given"),
+        (nan_at_the_last_level, 20, "data", r"encoder makes NaN or infinity of these images|vectors contain NaN"),
+    ],
+    ids=["method", "too few", "NaN"],
+)
+@pytest.mark.parametrize("kind", [VQVAE, vqlib.VQVAE2])
+@pytest.mark.parametrize("use", ["adapt", "initialize_codebook"])
+def test_a_refused_start_leaves_the_model_as_it_was(use, kind, break_it, number, method, message, images):
+    model = kind((8, 8, 1), 40 if kind is VQVAE else (4, 40), 4, filters=(4, 4), **SECOND_LEVEL_OF_16[kind])
+    if break_it is not None:
+        break_it(model)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        getattr(model, use)(images[:number], method)
+    assert model.data_variance == 1
+    for now, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, old)
+
+
 @pytest.mark.parametrize("make", ["tiny_vqvae", "tiny_vqvae2"])
 def test_of_many_vectors_the_codebook_starts_from_a_sample_whatever_the_batches(make, images, monkeypatch, request):
     monkeypatch.setattr(vqlib.autoencoder, "VECTORS_TO_START_FROM", 70)
@@ -558,6 +620,50 @@ def test_batches_are_smaller_for_larger_pictures_and_as_large_as_ever_for_small_
     assert max(sizes(VQVAE((256, 256, 3), 512))) < 50
     assert max(sizes(vqlib.VQVAE2((256, 256, 3)))) < 130
     assert min(sizes(VQVAE((4096, 4096, 3)))) == 1
+
+
+@keras.saving.register_keras_serializable("vqlib-tests")
+class OwnEncoder(keras.Model):
+    """A network written as a class, of whose layers Keras knows no shape."""
+
+    def __init__(self, stride=4, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = keras.layers.Conv2D(4, 3, strides=stride, padding="same")
+
+    def call(self, images):
+        return self.conv(images)
+
+
+@keras.saving.register_keras_serializable("vqlib-tests")
+class OwnDecoder(OwnEncoder):
+    """The same for the way back."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = keras.layers.Conv2DTranspose(3, 3, strides=4, padding="same")
+
+
+def test_batches_of_networks_of_unknown_shapes_are_smaller_for_larger_pictures():
+    small = VQVAE((28, 28, 1), encoder=OwnEncoder(), embedding_dim=4)
+    large = VQVAE((256, 256, 3), encoder=OwnEncoder(), decoder=OwnDecoder(), embedding_dim=4)
+    assert _batches.batch_size_for(small._bytes_of_encoding()) == 1024
+    assert _batches.batch_size_for(large._bytes_of_encoding()) <= 32
+    assert _batches.batch_size_for(large._bytes_of_decoding()) <= 32
+
+
+def test_adapt_needs_no_copy_of_the_images(monkeypatch):
+    monkeypatch.setattr(_batches, "VALUES_AT_ONCE", 5000)
+    images = np.random.default_rng(0).uniform(-0.5, 0.5, (4000, 32, 32, 1)).astype("float32")
+    model = VQVAE((32, 32, 1), quantizer=vqlib.FiniteScalarQuantizer((4, 2)))
+    model.adapt(images[:10])
+    tracemalloc.start()
+    try:
+        model.adapt(images)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < images.nbytes / 10
+    assert model.data_variance == float(np.var(images, dtype="float64"))
 
 
 def test_memory_of_encoding_decoding_and_of_the_codebooks_start_does_not_grow_with_the_pictures():
@@ -774,6 +880,7 @@ def test_code_grid_of_wrong_shape_is_refused(tiny_vqvae, shape):
         ({"image_shape": (28, 28)}, r"image_shape must be \(height, width, channels\), but \(28, 28\) was given"),
         ({"image_shape": (28, 0, 1)}, r"entry of image_shape must be an integer of at least 1, but 0"),
         ({"image_shape": (30, 28, 1)}, r"divisible by 4, the product of the strides, but image_shape is \(30, 28, 1\)"),
+        ({"filters": 64}, r"filters must hold a number for each strided layer, for example \(32, 64\), but 64 was"),
         ({"filters": (32, 0)}, r"entry of filters and strides must be an integer of at least 1, but 0"),
         ({"strides": 2.0}, r"entry of filters and strides must be an integer of at least 1, but 2.0"),
         ({"strides": (2, 2.0)}, r"entry of filters and strides must be an integer of at least 1, but 2.0"),

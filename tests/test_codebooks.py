@@ -1,5 +1,7 @@
 """Codebooks that live otherwise: moving averages, restarts, rotated gradients, and rounding without a codebook."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -401,6 +403,26 @@ def test_levels_below_two_are_refused(levels):
 def test_no_levels_are_refused(levels):
     with pytest.raises(ValueError, match=r"levels must hold at least one number, for example \(8, 4, 4\), but"):
         FiniteScalarQuantizer(levels)
+
+
+@pytest.mark.parametrize("levels", [(1000,) * 4, (2**16, 2**15), np.full(9, 256)], ids=str)
+def test_more_codes_than_int32_can_name_are_refused(levels):
+    number = np.prod([int(level) for level in levels], dtype=object)
+    with pytest.raises(ValueError, match=rf"levels must have at most 2147483647 combinations, .*{number:,}"):
+        FiniteScalarQuantizer(levels)
+
+
+def test_as_many_codes_as_int32_can_name_are_taken():
+    assert FiniteScalarQuantizer((2**16 - 1, 2**15)).num_embeddings == 2_147_450_880
+
+
+@pytest.mark.parametrize("restart_below", [0.0, 0.02])
+def test_a_seed_may_be_an_integer_of_numpy(restart_below):
+    quantizer = EMAVectorQuantizer(8, 4, restart_below=restart_below, seed=np.int64(3))
+    assert json.loads(json.dumps(quantizer.get_config()))["seed"] == 3
+    twin = EMAVectorQuantizer(8, 4, restart_below=restart_below, seed=3)
+    for mine, other in zip(quantizer.variables[3:], twin.variables[3:], strict=True):
+        np.testing.assert_array_equal(mine, other)
 
 
 def test_levels_may_be_an_array():

@@ -3,12 +3,13 @@
 import dataclasses
 import hashlib
 import io
+import tracemalloc
 
 import keras
 import numpy as np
 import pytest
 
-from vqlib import Dataset, DatasetNotFoundError, data, load_dataset
+from vqlib import Dataset, DatasetNotFoundError, _batches, data, load_dataset
 
 pytestmark = pytest.mark.usefixtures("clean_environment", "no_network")
 SMALL = {"mnist": (28, 28), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3)}
@@ -128,6 +129,27 @@ def test_variance_is_that_of_the_training_images_on_their_scale(tmp_path, digits
     assert dataset.variance == pytest.approx(expected, rel=1e-6)
     assert isinstance(dataset.variance, float)
     assert digits.variance == pytest.approx(np.mean((digits.x_train - digits.x_train.mean(dtype="f8")) ** 2), rel=1e-4)
+
+
+@pytest.mark.parametrize("values_at_once", [2**22, 1000, 128])
+def test_variance_is_numpys_to_the_last_bit(values_at_once, digits, monkeypatch):
+    """Trainings depend on it: the loss is divided by it."""
+    monkeypatch.setattr(_batches, "VALUES_AT_ONCE", values_at_once)
+    assert dataclasses.replace(digits).variance == float(np.var(digits.x_train, dtype="float64"))
+
+
+def test_variance_needs_no_copy_of_the_images(monkeypatch):
+    monkeypatch.setattr(_batches, "VALUES_AT_ONCE", 5000)
+    images = np.random.default_rng(0).uniform(-0.5, 0.5, (1001, 30, 31, 1)).astype("float32")
+    dataset = Dataset("own", images, None, images, None, images, None)
+    tracemalloc.start()
+    try:
+        found = dataset.variance
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < images.nbytes / 10  # NumPy's own copies all to float64: twice the images
+    assert found == float(np.var(images, dtype="float64"))
 
 
 def test_hash_tells_data_apart(tmp_path):

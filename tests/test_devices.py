@@ -98,6 +98,13 @@ SCRIPT = """
     restarted.fit(images, batch_size=8, epochs=10, shuffle=False, verbose=0)
     found["restarted"] = [values.numpy() for values in restarted.quantizer.codebook.value.values]
     found["vectors"] = restarted.encoder(images)
+    for devices, strategy in strategies.items():
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            layer = vqlib.EMAVectorQuantizer(8, 4, decay=0.5)
+            found["outside/start"] = layer.get_weights()[0]
+            layer(images.reshape(-1, 4), training=True)
+        found[f"outside/{devices}"] = layer.get_weights()[0]
     np.savez("found.npz", **found)
 """
 
@@ -138,6 +145,11 @@ def test_two_devices_train_as_one(found, model, metrics, optimizer):
         np.abs(value - one[name.replace("weight", "start")]).max() for name, value in one.items() if "weight" in name
     ]
     assert min(moved) > 1e-4, "the test cannot tell"
+
+
+def test_outside_of_a_replica_averages_move_as_on_one_device(found):
+    np.testing.assert_allclose(found["outside/two"], found["outside/one"], rtol=1e-6)
+    assert np.abs(found["outside/two"] - found["outside/start"]).max() > 1e-3
 
 
 def test_entries_restart_on_the_same_vectors_on_all_devices(found):

@@ -65,6 +65,13 @@ def pictures():
 # Halves
 
 
+@pytest.mark.parametrize("half", ["encoder", "decoder"])
+def test_halves_take_the_arguments_of_export_in_their_order(half, tiny_vqvae, tmp_path, capsys):
+    getattr(exports.split(tiny_vqvae()), half).export(tmp_path / "model", "tf_saved_model", False)
+    assert (tmp_path / "model" / "saved_model.pb").is_file()
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("name", ["mnist-vqvae", "mnist-ema-vqvae", "mnist-two-levels-vqvae"])
 def test_halves_do_what_the_tokenizer_does(name, pictures):
     model = load_pretrained(name)

@@ -1,5 +1,7 @@
 """Perplexity, codes in use, distortion and bits."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -148,6 +150,19 @@ def test_streaming_metrics_survive_their_config(metric):
     assert (type(twin), twin.num_embeddings, twin.name) == (metric, 7, "mine")
     with pytest.raises(ValueError, match="num_embeddings must be an integer of at least 1, but 0 was given"):
         metric(0)
+
+
+@pytest.mark.parametrize("metric", [metrics.Perplexity, metrics.CodesUsed])
+def test_streaming_metrics_refuse_weights(metric):
+    counted = metric(4)
+    with pytest.raises(ValueError, match="sample_weight is not supported"):
+        counted.update_state(np.array([0, 1]), sample_weight=np.array([1, 0]))
+    np.testing.assert_array_equal(counted.counts, np.zeros(4))
+
+
+@pytest.mark.parametrize("metric", [metrics.Perplexity, metrics.CodesUsed])
+def test_streaming_metrics_of_a_number_of_numpy_can_be_written_as_json(metric):
+    assert json.loads(json.dumps(metric(np.int64(4)).get_config()))["num_embeddings"] == 4
 
 
 def test_bits_of_an_image_are_streamed_and_survive_their_config():

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import array_shapes
 from keras import ops
 
 import vqlib
-from vqlib import VectorQuantizer, quantizers
+from vqlib import EMAVectorQuantizer, FiniteScalarQuantizer, VectorQuantizer, quantizers
 from vqlib import _backend as backend
 
 
@@ -403,6 +403,28 @@ def test_codes_out_of_range_are_refused(container, codes, found):
 def test_codes_that_are_not_integers_are_refused(codes):
     with pytest.raises(TypeError, match=r"codes must be integers \(code indices\), but are (float|bool)"):
         VectorQuantizer(8, 4).decode(np.array(codes))
+
+
+@pytest.mark.parametrize("kind", [VectorQuantizer, EMAVectorQuantizer])
+@pytest.mark.parametrize("method", ["kmeans", "data"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_vectors_that_are_not_finite_start_no_codebook(kind, method, value):
+    quantizer = kind(8, 4)
+    before = quantizer.get_weights()
+    vectors = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
+    vectors[7, 1] = value
+    with pytest.raises(ValueError, match=r"vectors contain NaN or infinity, on which no codebook can start"):
+        quantizer.initialize(vectors, method)
+    for now, old in zip(quantizer.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, old)
+
+
+@pytest.mark.parametrize("make", [lambda: VectorQuantizer(8, 4), lambda: FiniteScalarQuantizer((2,) * 4)])
+@pytest.mark.parametrize("method", ["encode", "decode"])
+def test_inputs_of_a_functional_model_are_refused(make, method):
+    symbol = keras.Input((3, 4), dtype="float32" if method == "encode" else "int32")
+    with pytest.raises(TypeError, match=rf"{method} takes values, but a keras.Input .*vqlib.exports.split"):
+        getattr(make(), method)(symbol)
 
 
 @pytest.mark.parametrize("method", ["kmeans", "data"])

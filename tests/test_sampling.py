@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from scipy import stats
 
 from vqlib import GatedPixelCNN, PixelCNN, sample, sampling
@@ -288,6 +289,28 @@ def test_temperature_of_zero_or_below_is_refused(wide_prior, temperature):
 def test_bad_arguments_are_refused(wide_prior, arguments, error, message):
     with pytest.raises(error, match=message):
         sample(wide_prior, **arguments)
+
+
+class OwnPrior(keras.Model):
+    """A prior of one's own, whose shapes are lists. It prefers the code of its condition."""
+
+    def __init__(self):
+        super().__init__()
+        self.num_embeddings = self.num_conditions = 5
+        vars(self).update(code_shape=[3, 4], condition_shape=[3, 4])  # Keras would wrap the lists
+
+    def call(self, inputs):
+        codes, condition = inputs
+        return 50 * ops.one_hot(condition, 5) + 0 * ops.one_hot(codes, 5)
+
+
+@pytest.mark.parametrize("each", [True, False], ids=["for each grid", "for all grids"])
+def test_shapes_of_an_own_prior_may_be_lists(each, rng):
+    codes = rng.integers(5, size=(2, 3, 4))
+    condition = rng.integers(5, size=(2, 3, 4)) if each else rng.integers(5, size=(3, 4))
+    keep = rng.random((3, 4)) < 0.5
+    drawn = sample_plainly(OwnPrior(), codes=codes, keep=keep, condition=condition, seed=0)
+    np.testing.assert_array_equal(drawn, np.where(keep, codes, condition))
 
 
 @pytest.mark.parametrize("draw", [sample, sample_plainly])

@@ -50,7 +50,7 @@ def compiled(model: Any, name: str, function: Callable[..., Any], *arguments: ke
 
 
 def num_traces(model: Any) -> dict[str, int]:
-    """Return how often each compiled function of a model was traced, by its name."""
+    """Return how often each compiled function of a model was traced, by its name. It is there for tests."""
     return dict(_kept(model).traces)
 
 
@@ -118,8 +118,10 @@ def accelerators() -> list[str]:
 
 
 def several_replicas() -> bool:
-    """Whether ``tf.distribute`` trains on several devices."""
-    return keras.backend.backend() == "tensorflow" and tf.distribute.get_strategy().num_replicas_in_sync > 1
+    """Whether this runs in one of several replicas of ``tf.distribute``; within a strategy's scope alone, in none."""
+    if keras.backend.backend() != "tensorflow" or tf.distribute.in_cross_replica_context():
+        return False
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
 def share_of_replica(loss: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from vqlib import _backend as backend
-from vqlib._checks import check_positive_integer, shape_of
+from vqlib._checks import VALUES_AT_ONCE, check_positive_integer, shape_of
 from vqlib._progress import announced
 from vqlib._types import Tensor
 
@@ -19,8 +19,7 @@ BYTES_PER_BATCH = 2**29  # of all activations together; at 28 x 28 pixels the ro
 def batch_size_for(bytes_of_example: int, asked_for: int | None = None) -> int:
     """Return how many examples to work on at once: as many as were asked for, or as fit into the budget of bytes."""
     if asked_for is not None:
-        check_positive_integer("batch_size", asked_for)
-        return asked_for
+        return check_positive_integer("batch_size", asked_for)
     return max(1, min(ROWS_PER_BATCH, BYTES_PER_BATCH // max(1, bytes_of_example)))
 
 
@@ -37,6 +36,12 @@ def bytes_of_activations(*networks: keras.layers.Layer) -> int:
             else:
                 total += sum(4 * _size(output.shape) for output in keras.tree.flatten(getattr(layer, "output", ())))
     return total
+
+
+def variance(images: np.ndarray) -> float:
+    """Return ``np.var(images, dtype="float64")``, to the last bit, without NumPy's copy of all of them in float64."""
+    mean = np.mean(images, dtype="float64")
+    return float(_sum_of_squares(np.reshape(images, -1), mean) / images.size)
 
 
 def in_batches(method: Any, *arrays: Any, dtype: str, batch_size: int, what: str) -> Iterator[tuple[np.ndarray, ...]]:
@@ -63,6 +68,15 @@ def in_batches(method: Any, *arrays: Any, dtype: str, batch_size: int, what: str
 def is_finite(*tensors: Tensor) -> Tensor:
     """Return whether all entries of tensors are finite, a bool tensor."""
     return ops.all(ops.stack([ops.all(ops.isfinite(tensor)) for tensor in tensors]))
+
+
+def _sum_of_squares(values: np.ndarray, mean: np.float64) -> np.float64:
+    """Return the sum of the squared distances from the mean, halved where NumPy's pairwise summation halves it."""
+    if len(values) <= VALUES_AT_ONCE:
+        return np.sum((values - mean) ** 2)
+    half = len(values) // 2
+    half -= half % 8
+    return _sum_of_squares(values[:half], mean) + _sum_of_squares(values[half:], mean)
 
 
 def _size(shape: tuple[int | None, ...]) -> int:

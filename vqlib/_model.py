@@ -24,7 +24,22 @@ LOSS_ARGUMENTS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 WATCHERS = (keras.callbacks.EarlyStopping, keras.callbacks.ModelCheckpoint, keras.callbacks.ReduceLROnPlateau)
 
 
-class CheckedModel(keras.Model):
+class ExportedModel(keras.Model):
+    """A model that knows what its inputs are, and so can be exported before it has seen any."""
+
+    def _input_signature(self) -> Any:
+        """Return what a batch of inputs is: a ``keras.InputSpec``, or several, without a batch size."""
+        raise NotImplementedError
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Write the model for use without Keras, see ``keras.Model.export``; it need not have been called before."""
+        arguments = arguments_of(keras.Model.export, self, filepath, *args, **kwargs)
+        if arguments.get("input_signature") is None:
+            arguments["input_signature"] = [self._input_signature()]
+        super().export(**arguments)
+
+
+class CheckedModel(ExportedModel):
     """A model whose inputs are checked before Keras sees them.
 
     They may be arrays, tensors of any library, lists, or what gives batches: ``tf.data.Dataset``,
@@ -36,10 +51,6 @@ class CheckedModel(keras.Model):
     """
 
     _compile_takes: tuple[str, ...] = ()  # of LOSS_ARGUMENTS
-
-    def _input_signature(self) -> Any:
-        """Return what a batch of inputs is: a ``keras.InputSpec``, or several, without a batch size."""
-        raise NotImplementedError
 
     def _check_inputs(self, x: Any, purpose: str) -> Any:
         """Raise unless `x` is a batch of inputs, or all of them; return it, lists as arrays."""
@@ -131,13 +142,6 @@ class CheckedModel(keras.Model):
         """Return the outputs for one batch of inputs, NumPy."""
         x = self._check_inputs(x, "to predict from")
         return super().predict_on_batch(x) if number_of(x) else self._outputs_of_none()
-
-    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Write the model for use without Keras, see ``keras.Model.export``; it need not have been called before."""
-        arguments = arguments_of(keras.Model.export, self, filepath, *args, **kwargs)
-        if arguments.get("input_signature") is None:
-            arguments["input_signature"] = [self._input_signature()]
-        super().export(**arguments)
 
     @classmethod
     def from_pretrained(cls, name: str = "mnist", folder: str | os.PathLike[str] | None = None) -> Self:

@@ -1,5 +1,6 @@
 """VQVAE: a convolutional encoder, a quantizer, and a decoder that mirrors the encoder; what all autoencoders share."""
 
+import math
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from vqlib import _backend as backend
 from vqlib import _keras_internals
-from vqlib._batches import batch_size_for, bytes_of_activations, in_batches, is_finite
+from vqlib._batches import batch_size_for, bytes_of_activations, in_batches, is_finite, variance
 from vqlib._checks import (
     IMAGE_AXES,
     as_array,
@@ -28,9 +29,10 @@ from vqlib._model import CheckedModel, learned_by_gradient, warn_of_loss_watcher
 from vqlib._progress import announced
 from vqlib._types import Tensor
 from vqlib.levels import Level, check_quantizer
-from vqlib.quantizers import VECTORS_TO_START_FROM, VectorQuantizer
+from vqlib.quantizers import VECTORS_TO_START_FROM, Quantized, VectorQuantizer
 
 IMAGES_TO_ADAPT_TO = 1000  # for the start of the codebook
+CHANNELS_OF_UNKNOWN = 64  # as large as the image: what a network is taken to make that is a class of its own
 
 
 def build_encoder(
@@ -137,17 +139,32 @@ class Autoencoder(CheckedModel):
         sample_weight: Tensor = None,
         training: bool = True,
     ) -> Tensor:
-        """Return the loss of a batch: reconstruction, plus what quantizers added; the images are the targets."""
+        """Return the loss of a batch: reconstruction, plus what quantizers added; the images are the targets.
+
+        It takes what the call that made `y_pred` has left of its levels, in the same thread, and only once.
+        """
         refuse_sample_weight(sample_weight)
+        all_quantized = self._take_quantized()
+        if all_quantized is None:
+            raise RuntimeError(
+                "compute_loss takes what the call before it has left: call the model on these images first, in the "
+                "same thread, model(images, training=True), and compute the loss once. fit and evaluate do both."
+            )
         squared_error = ops.mean((ops.cast(x, "float32") - y_pred) ** 2)
         reconstruction_loss = squared_error / self.data_variance
         loss = backend.share_of_replica(reconstruction_loss + sum(self.losses))
         self.reconstruction_loss.update_state(reconstruction_loss, sample_weight=ops.shape(x)[0])
-        for level, quantized in zip(self.levels, self._kept.quantized, strict=True):
+        for level, quantized in zip(self.levels, all_quantized, strict=True):
             level.update_metrics(quantized)
             if hasattr(level.quantizer, "finish_step"):
                 level.quantizer.finish_step()
         return loss
+
+    def predict_step(self, *args: Any) -> Any:
+        """Return what ``keras.Model.predict_step`` returns. No loss is computed, so nothing is left for one."""
+        outputs = super().predict_step(*args)
+        self._take_quantized()
+        return outputs
 
     def adapt(self, images: ArrayLike, method: str = "kmeans", seed: int | None = 0) -> None:
         """Take from training images what the model has to know of its data before it is trained.
@@ -161,17 +178,25 @@ class Autoencoder(CheckedModel):
         method : "kmeans" or "data"
         seed : int, optional
             For the choice of the images, and of the codebook's start.
+
+        Raises
+        ------
+        ValueError
+            Also if there are no images, or they are all of one colour, or too few for the codebooks. Then nothing
+            changes.
         """
         images = np.asarray(check_images(images, self.image_shape))
-        variance = float(np.var(images, dtype="float64"))
-        if not variance > 0:
+        if not len(images):
+            raise ValueError("There are no images to adapt to.")
+        data_variance = variance(images)
+        if not data_variance > 0:
             raise ValueError("images must not all be of one colour: the loss is divided by their variance.")
-        self.data_variance = variance
-        _keras_internals.forget_compiled(self)  # with the old variance
         if any(hasattr(level.quantizer, "initialize") for level in self.levels):
             if len(images) > IMAGES_TO_ADAPT_TO:
                 images = images[np.random.default_rng(seed).choice(len(images), IMAGES_TO_ADAPT_TO, replace=False)]
             self.initialize_codebook(images, method, seed)
+        self.data_variance = data_variance
+        _keras_internals.forget_compiled(self)  # with the old variance
 
     def initialize_codebook(
         self, images: ArrayLike, method: str = "kmeans", seed: int | None = 0, batch_size: int | None = None
@@ -196,6 +221,9 @@ class Autoencoder(CheckedModel):
         ------
         TypeError
             If no quantizer has a codebook to start.
+        ValueError
+            If the images or the method are not as above, or the encoder makes too few vectors of them for a codebook,
+            or NaN or infinity. Then no codebook changes.
         """
         images = check_images(images, self.image_shape)
         places = [place for place, level in enumerate(self.levels) if hasattr(level.quantizer, "initialize")]
@@ -203,6 +231,12 @@ class Autoencoder(CheckedModel):
             kind = type(self.levels[0].quantizer).__name__
             raise TypeError(f"{kind} has no codebook to initialize. Leave this call out.")
         size = batch_size_for(self._bytes_of_encoding(), batch_size)
+        for place in places:
+            level = self.levels[place]
+            if isinstance(level.quantizer, VectorQuantizer):
+                level.quantizer.check_start(len(images) * int(np.prod(level.code_shape)), method)
+        if len(places) > 1:  # the first codebook must not move where what a later one starts from is not finite
+            self._encode_levels(images, batch_size)
         for place in places:
             self.levels[place].quantizer.initialize(self._vectors_of(images, place, seed, size), method, seed)
 
@@ -245,6 +279,10 @@ class Autoencoder(CheckedModel):
         self.levels = levels
         self._metrics_of_levels = [metric for level in levels for metric in level.metrics.values()]  # found by Keras
 
+    def _take_quantized(self) -> tuple[Quantized, ...] | None:
+        """Return what the last call has left, and keep it no longer: it may be of a graph, which it would keep, too."""
+        return vars(self._kept).pop("quantized", None)
+
     def _outputs_for(self, images: Tensor, place: int) -> Tensor:
         raise NotImplementedError
 
@@ -256,9 +294,19 @@ class Autoencoder(CheckedModel):
 
     def _bytes_of_encoding(self) -> int:
         """Return the bytes that one image takes on its way to codes: activations, distances and their parts."""
-        networks = [part for name in self._parts if "decoder" not in name for part in [getattr(self, name)]]
+        networks = [getattr(self, name) for name in self._parts if "coder" in name or name == "stem"]
+        activations = sum(self._bytes_of(network) for network in networks if network is not self.decoder)
         distances = sum(np.prod(level.code_shape) * level.quantizer.num_embeddings for level in self.levels)
-        return bytes_of_activations(*networks) + 8 * int(distances)
+        return activations + 8 * int(distances)
+
+    def _bytes_of_decoding(self) -> int:
+        """Return the bytes that one image takes on its way from codes."""
+        return self._bytes_of(self.decoder)
+
+    def _bytes_of(self, network: keras.layers.Layer) -> int:
+        """Return the bytes of a network's activations for one image; of unknown shapes, those of a wide layer."""
+        height, width, _ = self.image_shape
+        return bytes_of_activations(network) or 4 * CHANNELS_OF_UNKNOWN * height * width
 
     def _vectors_of(self, images: Any, place: int, seed: int | None, batch_size: int) -> np.ndarray:
         """Return what a level quantizes, (N, D); a sample where there is much of it, so that memory is bounded."""
@@ -297,7 +345,7 @@ class Autoencoder(CheckedModel):
 
     def _decode_levels(self, codes: Sequence[np.ndarray], batch_size: int | None) -> np.ndarray:
         """Return the images that checked codes of all levels stand for."""
-        size = batch_size_for(bytes_of_activations(self.decoder), batch_size)
+        size = batch_size_for(self._bytes_of_decoding(), batch_size)
         images = np.empty((len(codes[0]), *self.image_shape), "float32")
         done = 0
         for (part,) in in_batches(self._decode_batch, *codes, dtype="int32", batch_size=size, what="autoencoder"):
@@ -371,18 +419,24 @@ class VQVAE(Autoencoder):
         elif not all(isinstance(given, Unset) for given in (num_embeddings, embedding_dim, beta)):
             raise ValueError("Give either quantizer, or num_embeddings, embedding_dim and beta: it has its own.")
         check_quantizer(quantizer)
-        for size in (*filters, *strides_of(filters, strides)):
-            check_positive_integer("Each entry of filters and strides", size)
-        if len(strides_of(filters, strides)) != len(filters):
+        if np.ndim(filters) != 1:
             raise ValueError(
-                f"strides must be one integer, or one for each entry of filters, {tuple(filters)}, but are {strides}."
+                f"filters must hold a number for each strided layer, for example (32, 64), but {filters!r} was given."
             )
-        stride = int(np.prod(strides_of(filters, strides)))
+        widths = tuple(check_positive_integer("Each entry of filters and strides", width) for width in filters)
+        steps = tuple(
+            check_positive_integer("Each entry of filters and strides", step) for step in strides_of(widths, strides)
+        )
+        if len(steps) != len(widths):
+            raise ValueError(
+                f"strides must be one integer, or one for each entry of filters, {widths}, but are {strides}."
+            )
+        stride = math.prod(steps)
         # Fixed names: the same weights make the same file.
         super().__init__(
             image_shape, 1 if encoder is not None else stride, data_variance, **{"name": "vqvae", **kwargs}
         )
-        self.filters = tuple(int(width) for width in filters)
+        self.filters = widths
         given = np.asarray(strides).tolist()
         self.strides = tuple(given) if np.ndim(strides) else given
         self._own_parts = [name for name, part in (("encoder", encoder), ("decoder", decoder)) if part is not None]

@@ -47,8 +47,7 @@ class CodeLookupMixin:
 
     def __init__(self, num_embeddings: int, *arguments: Any, **kwargs: Any) -> None:
         super().__init__(*arguments, **kwargs)
-        check_positive_integer("num_embeddings", num_embeddings)
-        self.num_embeddings = int(num_embeddings)
+        self.num_embeddings = check_positive_integer("num_embeddings", num_embeddings)
         self.look_up = sparse_sums_pay()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

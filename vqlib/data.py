@@ -14,6 +14,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
+from vqlib import _batches
 from vqlib._checks import check_images
 from vqlib._forms import as_images, as_labels, rescaled, split_rows
 
@@ -177,7 +178,7 @@ class Dataset:
     @functools.cached_property
     def variance(self) -> float:
         """The variance of all training pixels, a float, on the scale of the images."""
-        return float(np.var(self.x_train, dtype="float64"))
+        return _batches.variance(self.x_train)
 
     @functools.cached_property
     def sha256(self) -> str:

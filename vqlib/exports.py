@@ -1,29 +1,24 @@
 """A tokenizer's two halves as models of their own, to be used where there is no vqlib: images to codes, and back."""
 
-import os
 from typing import Any, NamedTuple
 
 import keras
 
+from vqlib._model import ExportedModel
 from vqlib._types import Tensor
 from vqlib.autoencoder import Autoencoder
 
 
-class Half(keras.Model):
-    """Half of what a tokenizer does, codebook and all, with the tokenizer's own weights."""
+class Half(ExportedModel):
+    """Half of what a tokenizer does, codebook and all, with the tokenizer's own weights.
+
+    Its layers are the tokenizer's, too: who sets ``trainable`` of a half sets that of the tokenizer's layers.
+    """
 
     def __init__(self, model: Autoencoder, name: str) -> None:
         super().__init__(name=name, trainable=False)
         self.model = model
         self.built = True
-
-    def input_signature(self) -> Any:
-        """Return what a batch of inputs is: a ``keras.InputSpec``, or a list of them."""
-        raise NotImplementedError
-
-    def export(self, filepath: str | os.PathLike[str], format: str = "tf_saved_model", **kwargs: Any) -> None:
-        """Write this half for use without Keras, see ``keras.Model.export``; it need not have been called before."""
-        super().export(str(filepath), format, **{"input_signature": [self.input_signature()], **kwargs})
 
 
 class Encoder(Half):
@@ -34,7 +29,7 @@ class Encoder(Half):
         *codes, _ = self.model._encode_batch(images)
         return codes if len(codes) > 1 else codes[0]
 
-    def input_signature(self) -> keras.InputSpec:
+    def _input_signature(self) -> keras.InputSpec:
         """Return the shape and dtype of images."""
         return keras.InputSpec(shape=(None, *self.model.image_shape), dtype="float32", name="images")
 
@@ -47,7 +42,7 @@ class Decoder(Half):
         (images,) = self.model._decode_batch(*(codes if isinstance(codes, (list, tuple)) else [codes]))
         return images
 
-    def input_signature(self) -> Any:
+    def _input_signature(self) -> Any:
         """Return the shape and dtype of codes, or of both levels'."""
         levels = self.model.levels
         if len(levels) == 1:

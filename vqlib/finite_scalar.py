@@ -1,5 +1,6 @@
 """FiniteScalarQuantizer: codes without a codebook to learn."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from keras import ops
 from vqlib._checks import check_positive_integer, check_vectors
 from vqlib._types import Tensor
 from vqlib.quantizers import Quantized, Quantizer, straight_through
+
+MOST_CODES = 2**31 - 1  # codes are int32
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -29,7 +32,7 @@ class FiniteScalarQuantizer(Quantizer):
     Raises
     ------
     ValueError
-        If an entry of levels is below 2, or the last axis of an input is not D.
+        If an entry of levels is below 2, or K above what int32 holds, or the last axis of an input is not D.
     TypeError
         If an input is not floating point, or codes are not integers.
     """
@@ -37,12 +40,16 @@ class FiniteScalarQuantizer(Quantizer):
     def __init__(self, levels: Sequence[int], **kwargs: Any) -> None:
         if np.ndim(levels) != 1 or not len(levels):
             raise ValueError(f"levels must hold at least one number, for example (8, 4, 4), but {levels!r} was given.")
-        for level in levels:
-            check_positive_integer("Each entry of levels", level)
-            if level == 1:
-                raise ValueError("Each entry of levels must be at least 2, but is 1: one level says nothing.")
-        super().__init__(int(np.prod(levels)), len(levels), **kwargs)
-        self.levels = tuple(int(level) for level in levels)
+        levels = tuple(check_positive_integer("Each entry of levels", level) for level in levels)
+        if 1 in levels:
+            raise ValueError("Each entry of levels must be at least 2, but is 1: one level says nothing.")
+        if math.prod(levels) > MOST_CODES:
+            raise ValueError(
+                f"levels must have at most {MOST_CODES} combinations, which int32 can number, but {levels} have "
+                f"{math.prod(levels):,}."
+            )
+        super().__init__(math.prod(levels), len(levels), **kwargs)
+        self.levels = levels
         self._levels = np.array(self.levels, "int32")
         self._steps = np.cumprod([1, *self.levels[:-1]]).astype("int32")  # of the code, for one level more in an entry
         half = (self._levels - 1) / 2

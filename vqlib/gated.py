@@ -204,7 +204,7 @@ class GatedPixelCNN(Prior):
     tanh(W_f * x + V_f h) * sigmoid(W_g * x + V_g h), with the condition h.
 
     Trained by ``compile(optimizer)`` and ``fit(codes)``. A conditioned prior takes the pair (codes, condition) wherever
-    the other takes codes: ``fit((codes, labels), validation_data=((codes, labels),))``.
+    the other takes codes: ``fit((codes, labels), validation_data=(val_codes, val_labels))``.
 
     The defaults have 470,048 parameters and 173,568 multiply-adds a position, beside the looking up of codes; the
     plain PixelCNN has 1,049,728, of which half are masked, and 180,224. N layers see N + 2 rows and columns far, with

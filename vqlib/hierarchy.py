@@ -121,12 +121,11 @@ class VQVAE2(Autoencoder):
             raise ValueError(f"quantizers must be two different layers, top and bottom, but are {quantizers}.")
         for quantizer in quantizers:
             check_quantizer(quantizer, "Each of quantizers")
-        for width in _pair("filters", filters):
-            check_positive_integer("Each entry of filters", width)
+        widths = tuple(check_positive_integer("Each entry of filters", width) for width in _pair("filters", filters))
         # Fixed names: the same weights make the same file.
         super().__init__(image_shape, 4, data_variance, **{"name": "vqvae2", **kwargs})
         height, width, channels = self.image_shape
-        self.filters = tuple(int(width) for width in _pair("filters", filters))
+        self.filters = widths
         self.code_shapes = ((height // 4, width // 4), (height // 2, width // 2))
         top_shape, bottom_shape = (
             (*shape, quantizer.embedding_dim) for shape, quantizer in zip(self.code_shapes, quantizers, strict=True)

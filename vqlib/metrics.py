@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from vqlib._checks import check_codes, check_positive_integer
+from vqlib._checks import check_codes, check_positive_integer, refuse_sample_weight
 from vqlib._types import Tensor
 
 
@@ -107,12 +107,12 @@ class CodesUsed(keras.metrics.Metric):
 
     def __init__(self, num_embeddings: int, name: str = "codes_used", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
-        check_positive_integer("num_embeddings", num_embeddings)
-        self.num_embeddings = num_embeddings
-        self.counts = self.add_variable((num_embeddings,), "zeros", dtype="float32", name="counts")
+        self.num_embeddings = check_positive_integer("num_embeddings", num_embeddings)
+        self.counts = self.add_variable((self.num_embeddings,), "zeros", dtype="float32", name="counts")
 
     def update_state(self, codes: Tensor, sample_weight: None = None) -> None:
-        """Count the codes of one batch."""
+        """Count the codes of one batch; weights are refused."""
+        refuse_sample_weight(sample_weight)
         codes = ops.ravel(codes)
         ones = ops.ones_like(codes, "float32")
         self.counts.assign_add(ops.segment_sum(ones, codes, self.num_embeddings))  # XLA compiles no bincount

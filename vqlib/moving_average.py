@@ -83,12 +83,12 @@ class EMAVectorQuantizer(VectorQuantizer):
         self.decay = decay
         self.epsilon = epsilon
         self.restart_below = restart_below
-        self.seed = seed
+        self.seed = int(seed) if isinstance(seed, np.integer) else seed
         self.counts = self._add_state((self.num_embeddings,), "counts")  # N
         self.sums = self._add_state((self.num_embeddings, self.embedding_dim), "sums")  # m
         self._start_averages(np.ones(self.num_embeddings))
         if restart_below:
-            generator = _keras_internals.seed_generator(seed, self._add_state)
+            generator = _keras_internals.seed_generator(self.seed, self._add_state)
             # In a partial, where Keras does not find the generator, whose state it would count twice.
             self._draw_places = functools.partial(keras.random.uniform, (self.num_embeddings,), seed=generator)
         self._kept = threading.local()  # each replica of tf.distribute has a thread of its own

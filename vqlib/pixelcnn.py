@@ -145,15 +145,12 @@ class ResidualBlock:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the output for a grid: (B, H, W, filters) -> (B, H, W, filters)."""
-        y = self.reduce(x)
-        y = self.masked(y)
-        y = self.expand(y)
-        return self.add([x, y])
+        return self.step(x, self.masked)
 
     def step(self, x: Tensor, masked: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the output at one position: (B, filters) -> (B, filters).
+        """Return the output at one position, (B, filters) -> (B, filters), or for a grid.
 
-        `masked` does there what the masked layer does: it has seen the positions before.
+        `masked` is the masked layer, or does at one position what it does: it has seen the positions before.
         """
         y = self.reduce(x)
         y = masked(y)

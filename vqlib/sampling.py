@@ -257,9 +257,9 @@ def _starting_point(
 
 def _keep(prior: Any, keep: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Return `keep`, checked, for each grid: (N, h, w)."""
-    if dtype_of(keep) != "bool" or np.shape(keep) not in (prior.code_shape, shape):
+    if dtype_of(keep) != "bool" or np.shape(keep) not in (tuple(prior.code_shape), shape):
         raise ValueError(
-            f"keep must be a bool array of shape {prior.code_shape} or {shape}, "
+            f"keep must be a bool array of shape {tuple(prior.code_shape)} or {shape}, "
             f"but is {dtype_of(keep)} of shape {np.shape(keep)}."
         )
     return np.broadcast_to(keep, shape).copy()
@@ -272,6 +272,7 @@ def _condition(prior: Any, condition: Any) -> tuple[np.ndarray | None, bool]:
         if condition is not None:
             raise ValueError("condition was given, but this prior is not conditioned: leave it out.")
         return None, False
+    condition_shape = tuple(condition_shape)
     if condition is None:
         what = "class labels" if condition_shape == () else "grids of codes"
         shape = ", ".join(str(n) for n in ("num_samples", *condition_shape))
