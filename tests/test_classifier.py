@@ -1,7 +1,5 @@
 """The classifier that judges samples."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -78,7 +76,7 @@ def test_memory_of_features_and_classes_is_bounded_in_bytes(monkeypatch):
         )
     # What the layers of one image make: 32 x 32 x 4, 16 x 16 x 4, 16 x 16 x 6, 8 x 8 x 6 twice, 6 floats.
     of_one = 4 * (32 * 32 * 4 + 16 * 16 * 4 + 16 * 16 * 6 + 2 * 8 * 8 * 6 + 6)
-    monkeypatch.setattr(_batches.backend, "compiled", lambda model, method, *_: functools.partial(method, model))
+    monkeypatch.setattr(_batches.backend, "compiled", lambda model, name, method, *_: method)
     images = np.zeros((80, 32, 32, 3), "float32")
     model._in_batches(model._features_of_batch, images, None)
     assert 2**20 // of_one == 35
@@ -137,11 +135,12 @@ def test_training_of_a_classifier_that_xla_compiles_is_the_same(tiny_classifier,
     [
         (np.arange(19), r"labels must be 20 integers, one an image, but are int64 of shape \(19,\)"),
         (np.zeros(20, "float32"), r"labels must be 20 integers, one an image, but are float32 of shape \(20,\)"),
-        (None, r"labels must be 20 integers, one an image, but are object"),
+        (np.eye(20), r"labels .* shape \(20, 20\)\. For one-hot labels: np.argmax\(labels, axis=-1\)"),
+        (None, r"labels are missing\. Give 20 integers, one an image"),
         (np.arange(20) % 6, r"labels must lie in 0..4, but lie in 0..5"),
         (np.arange(20) % 5 - 1, r"labels must lie in 0..4, but lie in -1..3"),
     ],
-    ids=["too few", "floats", "none", "too high", "negative"],
+    ids=["too few", "floats", "one-hot", "none", "too high", "negative"],
 )
 def test_wrong_labels_are_refused(tiny_classifier, images, labels, wrong, message):
     tiny_classifier.compile("adam")
@@ -151,6 +150,28 @@ def test_wrong_labels_are_refused(tiny_classifier, images, labels, wrong, messag
         tiny_classifier.fit(images, labels, validation_data=(images, wrong))
     with pytest.raises(ValueError, match=message):
         tiny_classifier.evaluate(images, wrong)
+
+
+@pytest.mark.parametrize(
+    "form", [np.asarray, ops.convert_to_tensor, lambda y: y.tolist()], ids=["array", "tensor", "list"]
+)
+def test_column_of_labels_is_taken_for_labels(tiny_classifier, images, labels, form):
+    tiny_classifier.compile(keras.optimizers.SGD(0.1))
+    expected = tiny_classifier.evaluate(images, labels, verbose=0)
+    assert tiny_classifier.evaluate(images, form(labels[:, None]), verbose=0) == expected
+    tiny_classifier.fit(images, form(labels[:, None]), validation_data=(images, form(labels[:, None])), verbose=0)
+    with pytest.raises(ValueError, match=r"labels must lie in 0\.\.4, but lie in 1\.\.5"):
+        tiny_classifier.fit(images, form(labels[:, None] % 5 + 1))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a dataset of TensorFlow")
+def test_column_of_labels_in_a_dataset_is_taken_for_labels(tiny_classifier, images, labels):
+    import tensorflow as tf
+
+    tiny_classifier.compile(keras.optimizers.SGD(0.1))
+    expected = tiny_classifier.evaluate(images, labels, verbose=0)
+    batches = tf.data.Dataset.from_tensor_slices((images, labels[:, None])).batch(20)
+    np.testing.assert_allclose(tiny_classifier.evaluate(batches, verbose=0), expected, rtol=1e-6)
 
 
 def test_images_on_another_scale_are_refused(tiny_classifier, images, labels):
@@ -166,3 +187,11 @@ def test_images_on_another_scale_are_refused(tiny_classifier, images, labels):
 def test_classifier_refuses_sizes_that_make_no_sense(arguments):
     with pytest.raises(ValueError, match=r"image_shape must be|must be an integer of at least 1, but 0 was given"):
         Classifier(**arguments)
+
+
+@pytest.mark.parametrize("filters", [(), 64], ids=str)
+def test_classifier_refuses_filters_that_are_no_list_of_widths(filters):
+    with pytest.raises(
+        ValueError, match=r"filters must be the channels of each convolution, at least one.*, but .* given"
+    ):
+        Classifier(filters=filters)

@@ -162,6 +162,13 @@ def test_hash_tells_data_apart(tmp_path):
     assert load_dataset(data_dir=write(tmp_path / "d", compressed=True)).sha256 == first.sha256
 
 
+def test_dataset_is_equal_to_itself_alone(tmp_path):
+    first, second = (load_dataset(data_dir=write(tmp_path)) for _ in range(2))
+    assert first == first
+    assert first != second  # whether they hold the same, sha256 tells
+    assert len({first, second, first}) == 2
+
+
 def test_dataset_is_frozen(digits):
     with pytest.raises(dataclasses.FrozenInstanceError):
         digits.name = "mnist"
@@ -309,7 +316,7 @@ def test_images_of_wrong_dtype_are_refused(tmp_path, dtype):
 )
 def test_labels_that_do_not_fit_are_refused(tmp_path, labels):
     write(tmp_path, y_train=labels)
-    with pytest.raises(ValueError, match=r"y_train in .* must be 40 integers, but is"):
+    with pytest.raises(ValueError, match=r"y_train in .* must be 40 integers, one an image, but are"):
         load_dataset(data_dir=tmp_path)
 
 
@@ -446,23 +453,24 @@ def test_images_in_no_usual_form_are_refused_with_what_was_found(pixels, change,
         Dataset.from_arrays(change(pixels))
 
 
-@pytest.mark.parametrize("wrong", ["a folder", {"x": 1}, object(), iter([1])], ids=lambda x: type(x).__name__)
-def test_what_is_no_array_is_refused(wrong):
+@pytest.mark.parametrize("wrong", ["a folder", {"x": 1}, object(), iter([1]), None], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize("value_range", [None, (0, 1)])
+def test_what_is_no_array_is_refused(wrong, value_range):
     with pytest.raises(TypeError, match=r"x must be an array, but .* was given"):
-        Dataset.from_arrays(wrong)
+        Dataset.from_arrays(wrong, value_range=value_range)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"y": np.zeros(29, int)}, r"y must be 30 integers, one an image, but is int64 of shape \(29,\)"),
-        ({"y": np.zeros(30)}, "y must be 30 integers, one an image, but is float64"),
-        ({"y": ["cat"] * 30}, r"one an image, but is <U3 .*np.unique\(names, return_inverse=True\)"),
-        ({"y": np.eye(30, dtype=int)}, r"but has shape \(30, 30\)\. np.argmax"),
-        ({"y": np.full(30, -1)}, r"y must be labels from 0, but lies in -1\.\.-1"),
+        ({"y": np.zeros(29, int)}, r"y must be 30 integers, one an image, but are int64 of shape \(29,\)"),
+        ({"y": np.zeros(30)}, r"y must be 30 integers, one an image, but are float64 .*astype\('int32'\)"),
+        ({"y": ["cat"] * 30}, r"one an image, but are str.*np.unique\(names, return_inverse=True\)"),
+        ({"y": np.eye(30, dtype=int)}, r"but are int64 of shape \(30, 30\)\. For one-hot labels: np.argmax"),
+        ({"y": np.full(30, -1)}, r"y must be labels from 0, but lie in -1\.\.-1"),
         (
             {"y": np.arange(30), "class_names": "ab"},
-            "y_train must be labels of the 2 class_names, from 0",
+            r"y_train, labels of the 2 class_names, must lie in 0\.\.1, but lie in 0\.\.29",
         ),
         ({"y_test": np.zeros(3, int)}, "y_test was given, but no x_test"),
         ({"y": np.zeros(30, int), "x_val": "part"}, "Missing: y_val"),
@@ -489,6 +497,14 @@ def fields(**changed):
     return {"name": "mine", **of_parts, **changed}
 
 
+def test_column_of_labels_is_taken_for_labels(pixels):
+    labels = np.arange(30)
+    dataset = Dataset.from_arrays(pixels, labels[:, None])
+    np.testing.assert_array_equal(dataset.y_train, Dataset.from_arrays(pixels, labels).y_train)
+    column = np.arange(4, dtype="int32")[:, None]
+    np.testing.assert_array_equal(Dataset(**fields(y_val=column)).y_val, [0, 1, 2, 3])
+
+
 def test_dataset_takes_the_form_that_it_describes():
     assert Dataset(**fields()).class_names is None
     assert Dataset(**fields(y_train=None, y_val=None, y_test=None)).y_val is None
@@ -502,10 +518,18 @@ def test_dataset_takes_the_form_that_it_describes():
         ({"x_train": [[0.0]]}, r"x_train must be a float32 array, but is list\. Dataset\.from_arrays takes"),
         ({"x_test": np.ones((4, 8, 8, 1), "float32")}, r"x_test must lie in \[-0.5, 0.5\]"),
         ({"x_test": np.zeros((4, 8, 9, 1), "float32")}, "x_test must be 8 x 8"),
-        ({"y_val": np.arange(4)}, r"y_val must be int32 of shape \(4,\), but is int64 of shape \(4,\)"),
+        ({"y_val": np.arange(4)}, r"y_val must be an int32 array, but is int64 of shape \(4,\)\. Dataset\.from_arrays"),
+        ({"y_val": [0, 1, 2, 3]}, r"y_val must be an int32 array, but is list\."),
+        (
+            {"y_val": np.arange(5, dtype="int32")},
+            r"y_val must be 4 integers, one an image, but are int32 of shape \(5,\)",
+        ),
         ({"y_val": None}, "Missing: y_val"),
-        ({"y_test": np.full(4, -1, "int32")}, r"y_test must be labels from 0, but lies in -1"),
-        ({"class_names": ("a", "b", "c")}, r"y_train must be labels of the 3 class_names, from 0, but lies in 0\.\.3"),
+        ({"y_test": np.full(4, -1, "int32")}, r"y_test must be labels from 0, but lie in -1"),
+        (
+            {"class_names": ("a", "b", "c")},
+            r"y_train, labels of the 3 class_names, must lie in 0\.\.2, but",
+        ),
     ],
     ids=lambda x: str(list(x)) if isinstance(x, dict) else "",
 )

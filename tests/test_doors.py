@@ -82,6 +82,7 @@ REFUSED = {
         "label too large": ((CODES, LABELS + 1), ValueError, r"class labels, must lie in 0..2 .* but lies in \d..3"),
         "negative label": ((CODES, LABELS - 3), ValueError, r"must lie in 0..2 \(num_conditions=3\)"),
         "float labels": ((CODES, LABELS / 1.0), TypeError, "condition must be integers, class labels, but is float"),
+        "column of labels": ((CODES, LABELS[:, None]), ValueError, r"1\)\. For labels in a column: condition\[:, 0\]"),
         "one-hot labels": ((CODES, np.eye(3, dtype=int)[LABELS]), ValueError, "must be class labels of shape"),
         "codes alone": (CODES, ValueError, r"is conditioned and takes the pair \(codes, condition\)"),
     },
@@ -253,9 +254,10 @@ def test_message_tells_what_the_images_were_for(strict):
     [
         (LABELS + 1, r"labels must lie in 0..2, but lie in 1..3"),
         (LABELS.astype("float32"), r"labels must be \d?.?integers, one an image, but are float32 of shape"),
-        (np.eye(3, dtype="int32")[LABELS], r"labels must be .*of shape \(.*, 3\)\. For one-hot labels: labels.argmax"),
+        (LABELS[:, None] / 1.0, r"labels must be .*float64 of shape .*\. Convert: labels.astype\('int32'\)"),
+        (np.eye(3, dtype="int32")[LABELS], r"labels must be .*of shape \(.*, 3\)\. For one-hot labels: np.argmax"),
     ],
-    ids=["too large", "floats", "one-hot"],
+    ids=["too large", "floats", "column of floats", "one-hot"],
 )
 @pytest.mark.parametrize("container", [*WHOLE, *IN_BATCHES])
 def test_wrong_labels_of_a_classifier_are_refused(strict, labels, message, container):

@@ -155,6 +155,17 @@ def test_images_may_be_tensors_or_a_rounding_beyond(images):
     assert codec_rate(-white - np.float32(9e-4), "PNG")[1] == pytest.approx(8.1e-7, rel=1e-2)
 
 
+def test_quality_may_be_an_integer_of_numpy(images):
+    assert codec_rate(images, "JPEG", np.int64(50)) == codec_rate(images, "JPEG", 50)
+
+
+def test_no_images_are_near_to_nothing(images):
+    for k in (1, 3):
+        indices, distances = nearest_images(images[:0], images, k)
+        assert (indices.shape, indices.dtype) == ((0, k), np.int64)
+        assert (distances.shape, distances.dtype) == ((0, k), np.float64)
+
+
 def test_no_images_have_no_rate(images):
     with pytest.raises(ValueError, match="There are no images to measure"):
         codec_rate(images[:0], "PNG")
@@ -224,8 +235,10 @@ def test_bits_are_those_of_the_files(digits, tmp_path):
         (("GIF",), "no codec 'GIF' without a quality. Known without one: PNG, WebP"),
         (("JPEG",), "no codec 'JPEG' without a quality"),
         (("PNG", 50), "no codec 'PNG' with a quality. Known with one: JPEG, WebP"),
-        (("JPEG", 101), r"quality must lie in 0..100, but 101 was given"),
-        (("JPEG", -1), r"quality must lie in 0..100, but -1 was given"),
+        (("JPEG", 101), r"quality must be an integer in 0..100, but 101 was given"),
+        (("JPEG", -1), r"quality must be an integer in 0..100, but -1 was given"),
+        (("JPEG", 50.5), r"quality must be an integer in 0..100, but 50.5 was given"),
+        (("JPEG", True), r"quality must be an integer in 0..100, but True was given"),
     ],
     ids=str,
 )

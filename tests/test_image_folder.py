@@ -352,6 +352,19 @@ def test_links_are_followed_and_circles_end(tmp_path):
     assert len(all_images(data)) == 10
 
 
+def test_pictures_that_several_links_lead_to_are_taken_once(tmp_path):
+    fill(tmp_path / "elsewhere", 8)
+    fill(tmp_path / "elsewhere" / "deep", 4, start=8)
+    folder = fill(tmp_path / "mine" / "zebra", 4, start=12).parent
+    for name, place in {"cat": "elsewhere", "dog": "elsewhere", "emu": "elsewhere/deep", "ape": "mine/zebra"}.items():
+        (folder / name).symlink_to(tmp_path / place)
+    data = load_images(folder)
+    images = all_images(data)
+    assert len(images) == len(as_bytes(images)) == 16
+    assert data.class_names == ("cat", "emu", "zebra")  # folders before links to them, then by the alphabet
+    assert np.bincount(np.concatenate([data.y_train, data.y_val, data.y_test])).tolist() == [8, 4, 4]
+
+
 def test_long_loads_say_how_far_they_are(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(_progress, "is_watched", lambda: True)
     monkeypatch.setattr(_progress, "PATIENCE", -1)

@@ -44,9 +44,9 @@ def test_perplexity_lies_between_one_and_the_codes_used(counts):
     assert metrics.perplexity([10 * n for n in counts]) == pytest.approx(value)
 
 
-@pytest.mark.parametrize("counts", [[0, 0], [3, -1]], ids=str)
+@pytest.mark.parametrize("counts", [[0, 0], [3, -1], [], [3, np.nan], [3, np.inf]], ids=str)
 def test_perplexity_refuses_what_is_no_histogram(counts):
-    with pytest.raises(ValueError, match="counts must not be negative, and at least one of them must be above zero"):
+    with pytest.raises(ValueError, match="counts must be finite and not negative, and at least one of them above zero"):
         metrics.perplexity(counts)
 
 

@@ -192,9 +192,27 @@ def test_history_takes_what_fit_returns_and_a_metric_alone():
 
 
 def test_validation_is_drawn_at_the_epochs_that_had_one():
-    history = {"loss": [5, 4, 3, 2, 1], "val_loss": [6, 7]}  # validation_freq=2
-    validation = plots.show_history(history, "loss").axes[0].lines[1]
-    np.testing.assert_array_equal(validation.get_data(), [[2, 4], [6, 7]])
+    history = {"loss": [8, 7, 6, 5, 4, 3, 2, 1], "val_loss": [6, 7]}
+    for often, epochs in {3: [3, 6], 4: [4, 8]}.items():
+        validation = plots.show_history(history, "loss", validation_freq=often).axes[0].lines[1]
+        np.testing.assert_array_equal(validation.get_data(), [epochs, [6, 7]])
+
+
+@pytest.mark.parametrize(
+    ("number", "often", "expected"),
+    [(2, 1, "each epoch gives 8"), (9, 1, "each epoch"), (4, 3, "every 3 epochs gives 2")],
+)
+def test_validation_that_does_not_fit_the_epochs_is_refused(number, often, expected):
+    history = {"loss": [1] * 8, "val_loss": [1] * number}
+    with pytest.raises(
+        ValueError, match=rf"val_loss has {number} values, but in 8 epochs .*{expected}.*validation_freq"
+    ):
+        plots.show_history(history, "loss", validation_freq=often)
+
+
+def test_frequency_of_validation_is_an_integer():
+    with pytest.raises(ValueError, match="validation_freq must be an integer of at least 1, but 0 was given"):
+        plots.show_history({"loss": [1], "val_loss": [1]}, "loss", validation_freq=0)
 
 
 @pytest.mark.parametrize("panels", [(), ((),), ("loss", "accuracy")], ids=str)

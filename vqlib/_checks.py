@@ -143,23 +143,44 @@ def check_image_type(images: Any, image_shape: Sequence[int] | None = None, name
         )
 
 
-def check_labels(labels: Any, number: int | None, num_classes: int, name: str = "labels") -> Any:
-    """Raise unless `labels` are `number` integers in [0, num_classes). Returns them; a list as an array.
+def check_labels(labels: Any, number: int | None, num_classes: int | None = None, name: str = "labels") -> Any:
+    """Raise unless `labels` are `number` integers in [0, num_classes), or from 0 where no `num_classes` is given.
 
-    Of a tensor inside a compiled function, only shape and dtype are checked.
+    Returns them, of shape (N,): a list as an array, a column (N, 1) without its second axis. Of a tensor inside a
+    compiled function, only shape and dtype are checked.
     """
-    labels = np.asarray(labels) if labels is None else as_array(labels, name)
+    expected = f"{'' if number is None else f'{number} '}integers, one an image"
+    if labels is None:
+        raise ValueError(f"{name} are missing. Give {expected}.")
+    labels = _without_column(as_array(labels, name))
     shape, dtype = shape_of(labels), dtype_of(labels)
-    if len(shape) != 1 or number not in (None, shape[0]) or not dtype.startswith(("int", "uint")):
-        raise ValueError(
-            f"{name} must be {'' if number is None else f'{number} '}integers, one an image, but are {dtype} of shape "
-            f"{shape}. For one-hot labels: labels.argmax(axis=-1)."
-        )
+    is_vector = len(shape) == 1 or _is_column(shape)
+    if not is_vector or number not in (None, shape[0]) or not dtype.startswith(("int", "uint")):
+        hint = _hint_for_labels(shape, dtype)
+        raise ValueError(f"{name} must be {expected}, but are {dtype} of shape {shape}.{hint}")
     if is_array(labels) and len(labels):
         low, high = range_of(labels)
-        if low < 0 or high >= num_classes:
-            raise ValueError(f"{name} must lie in 0..{num_classes - 1}, but lie in {low}..{high}.")
+        if low < 0 or (num_classes is not None and high >= num_classes):
+            inside = "be labels from 0" if num_classes is None else f"lie in 0..{num_classes - 1}"
+            raise ValueError(f"{name} must {inside}, but lie in {low}..{high}.")
     return labels
+
+
+def _without_column(labels: Any) -> Any:
+    """Return labels in a column, (N, 1), as (N,), and all others as they are; so, too, what only describes a tensor."""
+    return labels[:, 0] if _is_column(shape_of(labels)) and hasattr(labels, "__getitem__") else labels
+
+
+def _is_column(shape: Sequence[int | None]) -> bool:
+    return len(shape) == 2 and shape[1] == 1
+
+
+def _hint_for_labels(shape: Sequence[int | None], dtype: str) -> str:
+    if len(shape) == 2 and not _is_column(shape):
+        return " For one-hot labels: np.argmax(labels, axis=-1)."
+    if dtype.startswith(("str", "bytes", "object")):
+        return " For names: class_names, labels = np.unique(names, return_inverse=True)."
+    return "" if dtype.startswith(("int", "uint")) else " Convert: labels.astype('int32')."
 
 
 def check_codes(
@@ -204,7 +225,8 @@ def check_condition(prior: Any, condition: Any, number: int | None = None) -> An
         raise TypeError(f"condition must be integers, {what}, but is {dtype}. Convert: condition.astype('int32').")
     if len(shape) < 1 or not _fits(shape[1:], prior.condition_shape) or number not in (None, shape[0]):
         expected = ", ".join(str(n) for n in ("batch" if number is None else number, *prior.condition_shape))
-        raise ValueError(f"condition must be {what} of shape ({expected}), but has shape {shape}.")
+        hint = " For labels in a column: condition[:, 0]." if _is_column(shape) and not prior.condition_shape else ""
+        raise ValueError(f"condition must be {what} of shape ({expected}), but has shape {shape}.{hint}")
     if not is_array(condition):
         return condition
     low, high = range_of(condition) if 0 not in shape else (0, 0)

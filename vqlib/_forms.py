@@ -39,23 +39,6 @@ def as_images(given: Mapping[str, Any], value_range: tuple[float, float] | None 
     return {name: _rescaled(name, array, black, white) for name, array in arrays.items()}
 
 
-def as_labels(name: str, labels: Any, number: int) -> np.ndarray:
-    """Return labels, integers from 0, of `number` images as an int32 array (N,); a column (N, 1) will do."""
-    array = to_numpy(as_array(labels, name))
-    if array.shape == (number, 1):
-        array = array[:, 0]
-    if array.ndim == 2 and len(array) == number:
-        raise ValueError(f"{name} must be one integer an image, but has shape {array.shape}. np.argmax(y, axis=1)?")
-    if not np.issubdtype(array.dtype, np.integer) or array.shape != (number,):
-        raise ValueError(
-            f"{name} must be {number} integers, one an image, but is {array.dtype} of shape {array.shape}. "
-            "For names: class_names, y = np.unique(names, return_inverse=True)."
-        )
-    if array.size and array.min() < 0:
-        raise ValueError(f"{name} must be labels from 0, but lies in {array.min()}..{array.max()}.")
-    return array.astype("int32")
-
-
 def split_rows(
     number: int, validation: float, test: float, seed: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

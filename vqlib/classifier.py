@@ -55,6 +55,11 @@ class Classifier(CheckedModel):
         super().__init__(**{"name": "classifier", **kwargs})  # fixed names: the same weights make the same file
         self.image_shape = check_sizes("image_shape", image_shape, IMAGE_AXES)
         self.num_classes = check_positive_integer("num_classes", num_classes)
+        if np.ndim(filters) != 1 or not len(filters):
+            raise ValueError(
+                "filters must be the channels of each convolution, at least one, for example (16, 32, 64), "
+                f"but {filters!r} was given."
+            )
         self.filters = tuple(check_positive_integer("Each entry of filters", width) for width in filters)
         self.body = keras.Sequential([keras.Input(self.image_shape)], name="body")  # (B, H, W, C) -> (B, F)
         for i, width in enumerate(self.filters):
@@ -76,6 +81,7 @@ class Classifier(CheckedModel):
     ) -> Tensor:
         """Return the mean cross-entropy of a batch, in nats."""
         refuse_sample_weight(sample_weight)
+        y = ops.reshape(y, (-1,))  # (B, 1) -> (B,)
         self.accuracy.update_state(y, y_pred)
         nats = keras.losses.sparse_categorical_crossentropy(y, y_pred, from_logits=True)  # (B,)
         return backend.share_of_replica(ops.mean(nats))
@@ -89,7 +95,7 @@ class Classifier(CheckedModel):
         return check_images(x, self.image_shape, f"images {purpose}")
 
     def _check_targets(self, x: Any, y: Any) -> Any:
-        """Raise unless `y` are class labels for the images `x`; return them, a list as an array."""
+        """Raise unless `y` are class labels for the images `x`; return them, (N,), a list as an array."""
         return check_labels(y, shape_of(x)[0], self.num_classes)
 
     def _outputs_of_none(self) -> np.ndarray:

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 from vqlib import _batches
-from vqlib._checks import check_images
-from vqlib._forms import as_images, as_labels, rescaled, split_rows
+from vqlib._checks import check_images, check_labels, to_numpy
+from vqlib._forms import as_images, rescaled, split_rows
 
 SHAPES: dict[str, tuple[int, ...]] = {
     "mnist": (28, 28),
@@ -43,12 +43,13 @@ class DatasetNotFoundError(FileNotFoundError):
     """No place that was looked in holds the dataset."""
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images and labels, split three ways.
 
     The arrays must be as described here. :meth:`from_arrays` makes them so from other forms, and
-    :func:`vqlib.load_images` from a folder of pictures.
+    :func:`vqlib.load_images` from a folder of pictures. A dataset equals itself alone; whether two hold the same,
+    ``sha256`` tells.
 
     Attributes
     ----------
@@ -57,7 +58,7 @@ class Dataset:
         Disjoint. Every model in the book trains on the first, is chosen on the second and judged on the third, so
         that a prior is never judged on images that its tokenizer was trained on.
     y_train, y_val, y_test : int32 arrays, shape (N,), or None
-        Class labels, from 0; None, all three, where there are none.
+        Class labels, from 0; None, all three, where there are none. A column, (N, 1), is taken for labels.
     class_names : tuple of str, optional
         The name of each label.
 
@@ -87,7 +88,7 @@ class Dataset:
                 raise TypeError(f"x_{part} must be a float32 array, but is {_described(images)}. {OTHER_FORMS}")
             check_images(images, None if part == "train" else self.x_train.shape[1:], f"x_{part}")
             if labels is not None:
-                self._check_labels(labels, len(images), f"y_{part}")
+                object.__setattr__(self, f"y_{part}", self._checked_labels(labels, len(images), f"y_{part}"))
 
     def __repr__(self) -> str:
         """Return the dataset in words: its arrays would fill the screen."""
@@ -123,7 +124,7 @@ class Dataset:
         x : array, tensor or sequence of images, shape (N, H, W) or (N, H, W, C)
             uint8 in 0..255, floating point in [0, 1], or floating point in [-0.5, 0.5]; which of these, dtype and
             values tell. Where they leave it open, nothing is guessed: an error asks for `value_range`.
-        y : array of int, shape (N,), optional
+        y : array of int, shape (N,) or (N, 1), optional
             Class labels, from 0.
         x_val, y_val, x_test, y_test : optional
             The same for the validation and the test images. Those that are not given are drawn from `x`, and its
@@ -148,14 +149,14 @@ class Dataset:
             If images or labels have none of these forms; the message says what was found.
         """
         given = {"x": x, "x_val": x_val, "x_test": x_test}
-        images = as_images({key: value for key, value in given.items() if value is not None}, value_range)
+        images = as_images({key: value for key, value in given.items() if key == "x" or value is not None}, value_range)
         labels = {}
         for key, value in {"y": y, "y_val": y_val, "y_test": y_test}.items():
             whose = key.replace("y", "x")
             if value is not None and whose not in images:
                 raise ValueError(f"{key} was given, but no {whose}.")
             if value is not None:
-                labels[key] = as_labels(key, value, len(images[whose]))
+                labels[key] = to_numpy(check_labels(value, len(images[whose]), name=key)).astype("int32")
         names = None if class_names is None else tuple(map(str, class_names))
         validation = 0 if "x_val" in images else validation
         test = 0 if "x_test" in images else test
@@ -167,13 +168,13 @@ class Dataset:
             fields[f"y_{part}"] = labels[f"y{source}"][chosen] if f"y{source}" in labels else None
         return cls(name, class_names=names, **fields)
 
-    def _check_labels(self, labels: Any, number: int, name: str) -> None:
-        if not isinstance(labels, np.ndarray) or labels.dtype != np.int32 or labels.shape != (number,):
-            raise ValueError(f"{name} must be int32 of shape ({number},), but is {_described(labels)}. {OTHER_FORMS}")
-        end = np.inf if self.class_names is None else len(self.class_names)
-        if labels.size and (labels.min() < 0 or labels.max() >= end):
-            expected = "labels from 0" if self.class_names is None else f"labels of the {end} class_names, from 0"
-            raise ValueError(f"{name} must be {expected}, but lies in {labels.min()}..{labels.max()}.")
+    def _checked_labels(self, labels: Any, number: int, name: str) -> np.ndarray:
+        if not isinstance(labels, np.ndarray) or labels.dtype != np.int32:
+            raise TypeError(f"{name} must be an int32 array, but is {_described(labels)}. {OTHER_FORMS}")
+        if self.class_names is None:
+            return check_labels(labels, number, name=name)
+        number_of_names = len(self.class_names)
+        return check_labels(labels, number, number_of_names, f"{name}, labels of the {number_of_names} class_names,")
 
     @functools.cached_property
     def variance(self) -> float:
@@ -305,14 +306,13 @@ def _read_npz(name: str, path: pathlib.Path) -> dict[str, np.ndarray]:
     with _opened(path) as file:
         arrays = {key: file[key] for key in ARRAYS}
     for part in ("train", "test"):
-        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        x = arrays[f"x_{part}"]
         if x.shape[1:] != SHAPES[name] or x.dtype != np.uint8:
             raise ValueError(
                 f"x_{part} in {path} must be uint8 of shape (N, {', '.join(map(str, SHAPES[name]))}), "
                 f"but is {x.dtype} of shape {x.shape}."
             )
-        if y.size != len(x) or not np.issubdtype(y.dtype, np.integer):
-            raise ValueError(f"y_{part} in {path} must be {len(x)} integers, but is {y.dtype} of shape {y.shape}.")
+        check_labels(arrays[f"y_{part}"], len(x), name=f"y_{part} in {path}")
     if len(arrays["x_train"]) <= VALIDATION_IMAGES:
         raise ValueError(
             f"{path} holds {len(arrays['x_train'])} training images; above {VALIDATION_IMAGES} are needed."
@@ -322,7 +322,7 @@ def _read_npz(name: str, path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def _split(name: str, arrays: Mapping[str, np.ndarray]) -> Dataset:
     """Return the dataset, with the last training images set aside for validation."""
-    x, y = arrays["x_train"], arrays["y_train"].astype("int32").ravel()
+    x, y = arrays["x_train"], arrays["y_train"].astype("int32")
     cut = len(x) - VALIDATION_IMAGES
     return Dataset(
         name,
@@ -331,7 +331,7 @@ def _split(name: str, arrays: Mapping[str, np.ndarray]) -> Dataset:
         x_val=to_images(x[cut:]),
         y_val=y[cut:],
         x_test=to_images(arrays["x_test"]),
-        y_test=arrays["y_test"].astype("int32").ravel(),
+        y_test=arrays["y_test"].astype("int32"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -138,6 +139,8 @@ def nearest_images(images: npt.ArrayLike, training_images: npt.ArrayLike, k: int
     collection = to_numpy(check_images(training_images, queries.shape[1:], "training_images"))
     if check_positive_integer("k", k) > len(collection):
         raise ValueError(f"k must be at most the number of training images, {len(collection)}, but {k} was given.")
+    if not len(queries):
+        return np.zeros((0, k), "int64"), np.zeros((0, k))
     rows, training_rows = (np.reshape(x, (len(x), -1)) for x in (queries, collection))
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(training_rows)  # in chunks, by its own working
     indices = search.kneighbors(rows, return_distance=False)  # (N, k)
@@ -211,9 +214,10 @@ def _options(codec: str, quality: int | None) -> dict[str, Any]:
         raise RuntimeError("This Pillow was built without WebP. Install one from PyPI: pip install --upgrade pillow.")
     if quality is None:
         return known[codec]
-    if not 0 <= quality <= 100:
-        raise ValueError(f"quality must lie in 0..100, but {quality!r} was given.")
-    return {**known[codec], "quality": quality}
+    is_integer = isinstance(quality, numbers.Integral) and not isinstance(quality, bool)
+    if not is_integer or not 0 <= quality <= 100:
+        raise ValueError(f"quality must be an integer in 0..100, but {quality!r} was given.")
+    return {**known[codec], "quality": int(quality)}
 
 
 def _tile(pixels: np.ndarray) -> np.ndarray:

@@ -56,13 +56,14 @@ def load_images(
     """Load a folder of pictures: PNG, JPEG and WebP.
 
     All files below the folder with the suffixes .png, .jpg, .jpeg and .webp are read, in the order of their paths.
-    Hidden ones (``.thumbs``, ``__MACOSX``) are left out, and so are files that are no pictures.
+    Hidden ones (``.thumbs``, ``__MACOSX``) are left out, and so are files that are no pictures. Links to folders are
+    followed; a folder that several lead to is read once, so that no picture is in two parts.
 
     ============================  ====================================================================================
     in the folder                 what becomes of it
     ============================  ====================================================================================
-    sub-folders                   classes, in the order of the alphabet: ``cat/1.png``, ``dog/1.png``. All files of a
-                                  sub-folder belong to it, however deep they lie.
+    sub-folders                   classes, where there are two or more, in the order of the alphabet: ``cat/1.png``,
+                                  ``dog/1.png``. All files of a sub-folder belong to it, however deep they lie.
     train, val and test           If all sub-folders have these names (or valid, validation), and two at least are
                                   there, they are the split, and classes lie below them. A part that is missing is
                                   drawn from train.
@@ -89,7 +90,7 @@ def load_images(
     channels : 1 or 3, optional
         Grey or colour; by default what all pictures are.
     labels : bool, optional
-        Whether sub-folders are classes. By default they are, where there are any.
+        Whether sub-folders are classes. By default they are, where there are two or more.
     validation, test : float
         The shares of the pictures to be drawn as validation and as test images.
     seed : int or None
@@ -158,15 +159,19 @@ def _checked_size(size: Any) -> tuple[int, int]:
 
 
 def _files(root: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield all files below a folder that are not hidden; links are followed, each folder once."""
-    seen = set()
+    """Yield all files below a folder that are not hidden; links are followed, each folder once.
+
+    Of several ways to one folder in the same place, the folder itself is taken, or the first link by the alphabet.
+    """
+    listed = {os.path.realpath(root)}
     for folder, folders, names in os.walk(root, followlinks=True):
-        seen.add(os.path.realpath(folder))
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith((".", "__")) and os.path.realpath(pathlib.Path(folder) / name) not in seen
-        ]
+        paths = sorted((pathlib.Path(folder) / name for name in folders), key=lambda path: (path.is_symlink(), path))
+        folders.clear()  # os.walk goes on with those that are put back
+        for path in paths:
+            place = os.path.realpath(path)
+            if not path.name.startswith((".", "__")) and place not in listed:
+                listed.add(place)
+                folders.append(path.name)
         yield from (pathlib.Path(folder) / name for name in names if not name.startswith((".", "__")))
 
 

@@ -35,15 +35,23 @@ def perplexity(counts: ArrayLike) -> float:
 
     Parameters
     ----------
-    counts : array, shape (K,), not negative, not all zero
+    counts : array, shape (K,), finite, not negative, not all zero
 
     Returns
     -------
     float, in [1, K]
+
+    Raises
+    ------
+    ValueError
+        If the counts are not so.
     """
     counts = np.asarray(counts, "float64")
-    if counts.min() < 0 or counts.sum() == 0:
-        raise ValueError("counts must not be negative, and at least one of them must be above zero.")
+    if not np.isfinite(counts).all() or (counts < 0).any() or not counts.any():
+        raise ValueError(
+            f"counts must be finite and not negative, and at least one of them above zero, but are {counts}. "
+            "For codes: vqlib.metrics.code_counts(codes, num_embeddings)."
+        )
     p = counts[counts > 0] / counts.sum()
     return float(np.exp(-np.sum(p * np.log(p))))
 

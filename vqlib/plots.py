@@ -143,7 +143,9 @@ def show_codes(
     return figure
 
 
-def show_history(history: Any, *panels: str | Sequence[str], title: str | None = None) -> Figure:
+def show_history(
+    history: Any, *panels: str | Sequence[str], title: str | None = None, validation_freq: int = 1
+) -> Figure:
     """Draw training curves, one panel for each group of metrics, with validation dashed.
 
     Parameters
@@ -153,6 +155,8 @@ def show_history(history: Any, *panels: str | Sequence[str], title: str | None =
     panels : str or sequences of str
         The metrics of each panel: ``"loss"``, or ``("codebook_loss", "commitment_loss")``.
     title : str, optional
+    validation_freq : int
+        After how many epochs each there was a validation: what ``fit`` was given.
 
     Returns
     -------
@@ -161,7 +165,7 @@ def show_history(history: Any, *panels: str | Sequence[str], title: str | None =
     Raises
     ------
     ValueError
-        If no metrics are named, or one that the history does not hold.
+        If no metrics are named, or one that the history does not hold, or a metric was not validated that often.
     """
     curves: Mapping[str, Sequence[float]] = getattr(history, "history", history)
     groups = [(panel,) if isinstance(panel, str) else tuple(panel) for panel in panels]
@@ -170,6 +174,7 @@ def show_history(history: Any, *panels: str | Sequence[str], title: str | None =
         raise ValueError(f'Name the metrics of each panel, for example show_history(history, "loss"). Known: {known}.')
     for metric in (metric for group in groups for metric in group if metric not in curves):
         raise ValueError(f"The history holds no metric {metric!r}. Known: {known}.")
+    check_positive_integer("validation_freq", validation_freq)
     columns = min(len(groups), 2)  # more would be too small to read on a phone
     rows = -(-len(groups) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 2.8 * rows), squeeze=False)
@@ -181,17 +186,28 @@ def show_history(history: Any, *panels: str | Sequence[str], title: str | None =
             epochs = np.arange(1, len(curves[metric]) + 1)
             axis.plot(epochs, curves[metric], color=color, marker=".", label=metric)
             if f"val_{metric}" in curves:
+                validated = epochs[validation_freq - 1 :: validation_freq]
                 validation = curves[f"val_{metric}"]
-                every = len(epochs) // len(validation)  # fit's validation_freq
-                axis.plot(
-                    epochs[every - 1 :: every], validation, color=color, linestyle="--", label="the same, validation"
-                )
+                _check_validated(f"val_{metric}", validation, validated, len(epochs), validation_freq)
+                axis.plot(validated, validation, color=color, linestyle="--", label="the same, validation")
         axis.set_xlabel("epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(fontsize=9)
     if title:
         figure.suptitle(title)
     return figure
+
+
+def _check_validated(
+    name: str, values: Sequence[float], validated: np.ndarray, epochs: int, validation_freq: int
+) -> None:
+    """Raise unless there is a value for each epoch that was validated."""
+    if len(values) != len(validated):
+        often = "each epoch" if validation_freq == 1 else f"every {validation_freq} epochs"
+        raise ValueError(
+            f"{name} has {len(values)} values, but in {epochs} epochs a validation after {often} gives "
+            f"{len(validated)}. Say how often there was one, as to fit: validation_freq=2."
+        )
 
 
 def show_code_usage(counts: npt.ArrayLike, title: str | None = None) -> Figure:
