@@ -41,6 +41,7 @@ def load(name):
 
 run = load("run")
 coursework = load("coursework")
+colab = load("colab")
 
 
 @pytest.fixture(scope="module")
@@ -315,6 +316,19 @@ def test_a_check_needs_of_otters_requirements_only_what_colab_has_and_three_smal
     ended = check_without(absent)
     assert "q1: 0 of 2 checks pass." in ended.stdout, ended.stderr
     assert "ModuleNotFoundError: import of fica halted" in check_without({"fica"}).stderr
+
+
+def test_only_checks_of_which_all_pass_and_some_were_asked_do_not_fail_with_colabs_versions():
+    passing = ["q1: 2 of 2 checks pass.\n", "q2: 10 of 10 checks pass.\n"]
+    others = ["q3: 0 of 0 checks pass.\n", "q4: 1 of 10 checks pass.\n", "q5: 0 of 2 checks pass.\n", ""]
+    assert colab.failing(passing + others) == others
+
+
+@pytest.mark.parametrize("name", ["", "none.txt"])
+def test_without_a_list_colabs_versions_stay_and_a_sentence_says_what_to_give(name, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["colab.py", "renew", name])
+    with pytest.raises(SystemExit, match=r"LIST=file"):
+        colab.main()
 
 
 def test_setup_is_the_same_everywhere():
