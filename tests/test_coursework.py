@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import types
+import zipfile
 
 import jupytext
 import nbformat
@@ -273,24 +274,32 @@ def test_otter_finds_the_cells_that_a_person_grades():
 
 
 def installs(monkeypatch, absent):
-    """Return what the first cell of an assignment hands to pip where these modules are absent."""
+    """Return what the first cell of an assignment hands to pip where these modules are absent, by IPython's magic."""
     asked, real = [], importlib.util.find_spec
     there = importlib.util.find_spec("json")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else there)
-    python = TransformerManager().transform_cell(coursework.SETUP.format(address="ADDRESS"))
-    shell = types.SimpleNamespace(run_line_magic=lambda magic, line: asked.append((magic, line)))
-    exec(python, {"get_ipython": lambda: shell})
+    python = TransformerManager().transform_cell(coursework.SETUP)
+    shell = types.SimpleNamespace(run_line_magic=lambda magic, line: asked.append((magic, line.format(**names))))
+    names = {"get_ipython": lambda: shell}
+    exec(python, names)
     monkeypatch.setattr(importlib.util, "find_spec", real)
     return asked
 
 
 def test_first_cell_installs_what_is_missing_and_replaces_nothing(monkeypatch):
-    small = 'install --quiet --no-deps "vqlib @ {address}" "otter-grader>=7,<8" fica python-frontmatter ipylab'
+    small = f'install --quiet --no-deps "vqlib{run.VERSION}" "otter-grader>=7,<8" fica python-frontmatter ipylab'
     assert installs(monkeypatch, []) == []
     assert installs(monkeypatch, ["vqlib", "otter", "fica", "frontmatter", "ipylab"]) == [("pip", small)]
     assert installs(monkeypatch, ["ipylab"]) == [("pip", small)]
-    everything = 'install --quiet "vqlib[coursework] @ {address}"'
+    everything = f'install --quiet "vqlib[coursework]{run.VERSION}"'
     assert installs(monkeypatch, ["wrapt", "otter"]) == [("pip", everything)]
+
+
+@every_assignment
+def test_gradescope_installs_the_vqlib_that_students_install(source, built):
+    with zipfile.ZipFile(built(source) / "autograder.zip") as archive:
+        lines = archive.read("environment.yml").decode()
+    assert f"- vqlib[coursework]{run.VERSION}\n" in lines
 
 
 def check_without(modules):
