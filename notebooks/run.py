@@ -50,8 +50,8 @@ sys.path.append(str(BOOK / "_ext"))
 
 import addresses  # noqa: E402, of the book's links
 
-# Which vqlib is installed by the first cells of chapters and assignments, and by Gradescope: that of the main branch, or
-# a release, "==1.2.3". The one place that says so; CONTRIBUTING.md says when it changes.
+# Which vqlib the first cells of chapters and assignments install, and Gradescope: that of the main branch, or a release
+# as "==1.2.3". The one place that says so; CONTRIBUTING.md says when it changes.
 VERSION = f" @ git+{addresses.repository()[0]}"
 # What stands above the first code cell of every chapter.
 SETUP = f"""\
