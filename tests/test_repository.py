@@ -75,6 +75,8 @@ def test_conda_installs_what_make_installs():
     (pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
     makefile = re.search(r'\(PIP\) -c (\S+) -e "(\S+)"', (ROOT / "Makefile").read_text())
     assert pip == [f"-c {makefile[1]}", f"-e {makefile[2]}"]
+    page = (ROOT / "book" / "getting-started.md").read_text()
+    assert re.search(r'^pip install -c (\S+) -e "(\S+)"', page, re.MULTILINE).groups() == makefile.groups()
     assert (ROOT / makefile[1]).is_file()
     assert "python=3.11" in environment["dependencies"]
 
@@ -140,10 +142,30 @@ def test_version_is_written_once_and_cited_right():
     assert citation["repository-code"] == PROJECT["urls"]["Repository"] == CONFIG["repository"]["url"]
 
 
-def test_changelog_begins_with_what_is_not_released():
-    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert headings[0] == "[Unreleased]"
-    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])
+def test_pages_install_the_vqlib_that_first_cells_install():
+    places = re.compile(r"notebooks/\d|book/")
+    which = r"vqlib\[\w+\]( @ git\+[\w:/.-]+|==\d+\.\d+\.\d+|)"
+    found = {place: match[1] for place, match in matches(which) if places.match(place)}
+    assert len(found) > len(list((ROOT / "notebooks").glob("*.ipynb")))
+    assert len(set(found.values())) == 1, found
+    assert all(found.values()), found
+
+
+def test_what_needs_a_certain_python_says_which():
+    prefix = "Programming Language :: Python :: 3."
+    minor = [int(line.removeprefix(prefix)) for line in PROJECT["classifiers"] if line.startswith(prefix)]
+    assert PROJECT["requires-python"] == f">=3.{min(minor)}"
+    for name in ("README.md", "book/getting-started.md", "book/troubleshooting.md", "Makefile"):
+        assert f"Python 3.{min(minor)} to 3.{max(minor)}" in (ROOT / name).read_text(), name
+    assert f"(3, {min(minor)}) <= sys.version_info[:2] <= (3, {max(minor)})" in (ROOT / "Makefile").read_text()
+
+
+def test_changelog_begins_with_what_is_not_released_and_goes_on_as_the_recipe_says():
+    first, *others = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    recipe = re.findall(r"`## (\[.*?)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert recipe[0] == first == "[Unreleased]"
+    example = recipe[1].replace("YYYY-MM-DD", "2026-12-01")
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in (example, *others))
 
 
 def test_readme_links_every_chapter_to_colab():
