@@ -1,8 +1,9 @@
 # `make book` and `make test` are the two that you need; both make the environment first. `make help` lists the rest.
 
-# The first Python of these that is there and new enough. Another one: make book PYTHON=/path/to/python
+# The first Python of these that is there and in the range. Another one: make book PYTHON=/path/to/python
+IN_RANGE = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON = $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
-	$(if $(shell $(name) -c 'import sys; print("yes" if sys.version_info >= (3, 11) else "")' 2>/dev/null),$(name))))
+	$(shell $(name) -c '$(IN_RANGE)' 2> /dev/null && echo $(name))))
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
@@ -33,8 +34,10 @@ help: ## list the targets
 
 install: $(INSTALLED) ## make the environment in .venv, with every version pinned
 
-$(INSTALLED): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. See https://www.python.org/downloads/"; exit 1; }
+$(INSTALLED): pyproject.toml constraints.txt vqlib/_version.py
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(IN_RANGE)' 2> /dev/null || { \
+		echo "Python 3.11 to 3.13 is needed, and $(if $(PYTHON),$(PYTHON) is not that,none was found)."; \
+		echo "See https://www.python.org/downloads/, and name it: make book PYTHON=/path/to/python"; exit 1; }
 	@echo "Making the environment in $(VENV): about 3 GB, a few minutes, once."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) -c constraints.txt -e ".[book,test,grader]"
@@ -115,8 +118,8 @@ oldest newest:
 	rm -rf build/$@
 	$(PYTHON) -m venv build/$@
 	build/$@/bin/python $(PIP) -c constraints.txt uv
-	build/$@/bin/uv pip compile --quiet --resolution $(RESOLUTION) --extra chapters --output-file build/$@/versions.txt \
-		pyproject.toml
+	build/$@/bin/uv pip compile --quiet --python build/$@/bin/python --resolution $(RESOLUTION) --extra chapters \
+		--output-file build/$@/versions.txt pyproject.toml
 	build/$@/bin/uv pip install --quiet --python build/$@/bin/python -r build/$@/versions.txt $(RUNNERS) -e .
 	VQLIB_PROFILE=quick build/$@/bin/python -m pytest -p no:randomly $(PARALLEL) -m unit $(UNIT_TESTS)
 	build/$@/bin/python notebooks/run.py --profile quick

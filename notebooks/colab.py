@@ -56,6 +56,11 @@ def answered(notebook):
     return nbformat.from_dict({**notebook, "cells": kept})
 
 
+def failing(said):
+    """Return those of the texts that checks printed in which not all pass, or none was asked."""
+    return [text for text in said if not re.search(r": ([1-9]\d*) of \1 checks pass\.", text)]
+
+
 def run_assignment():
     """Run an assignment from an empty folder; end with the checks that fail."""
     import coursework
@@ -68,9 +73,8 @@ def run_assignment():
         sys.exit(str(error))
     checks = [cell for cell in notebook.cells if cell.source.startswith("grader.check(")]
     said = ["".join(output.get("text", "") for output in cell.outputs) for cell in checks]
-    failures = [text for text in said if not re.search(r": (\d+) of \1 checks pass\.", text)]
-    if failures or not said:
-        sys.exit("\n".join(["Failed:", *failures]))
+    if failing(said) or not said:
+        sys.exit("\n".join(["Failed:", *failing(said)]))
     print(f"With Colab's versions, {len(said)} questions of assignment {ASSIGNMENT} pass their checks.")
 
 
@@ -83,6 +87,8 @@ def main():
     arguments = parser.parse_args()
     if arguments.command == "assignment":
         run_assignment()
+    elif not arguments.list.is_file():
+        sys.exit("There is no such list. constraints-colab.txt says where to fetch it: make colab-versions LIST=file")
     else:
         CONSTRAINTS.write_text(renewed(CONSTRAINTS.read_text(), arguments.list.read_text()))
 

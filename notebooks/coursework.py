@@ -35,19 +35,19 @@ CHECKS = ROOT / "vqlib" / "coursework" / "checks"
 BUILD = ROOT / "build" / "coursework"
 
 # Where all is there that Colab has, pip must not look for it: it would replace some of it by versions that otter names.
-SETUP = """\
+SETUP = f"""\
 # Works on Colab and on a laptop: installs only what is missing.
 import importlib.util
 
-address = "git+{address}"
+version = "{run.VERSION}"
 large = "tensorflow matplotlib sklearn dill ipywidgets jinja2 nbconvert pandas wrapt yaml"  # Colab has all of these
 small = "vqlib otter fica frontmatter ipylab"
 if None in map(importlib.util.find_spec, large.split()):
     print("Installing vqlib, otter-grader and what they need. That takes some minutes.")
-    %pip install --quiet "vqlib[coursework] @ {{address}}"
+    %pip install --quiet "vqlib[coursework]{{version}}"
 elif None in map(importlib.util.find_spec, small.split()):
     print("Installing vqlib and otter-grader.")
-    %pip install --quiet --no-deps "vqlib @ {{address}}" "otter-grader>=7,<8" fica python-frontmatter ipylab"""
+    %pip install --quiet --no-deps "vqlib{{version}}" "otter-grader>=7,<8" fica python-frontmatter ipylab"""
 
 HOW = """\
 [![Open this assignment in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})
@@ -59,8 +59,9 @@ are given. Some numbers depend on your student id, so that your neighbour's are 
 HAND_IN = """\
 ## Hand in
 
-Choose *Restart and run all*, look at the checks once more, and save. The next cell writes the file to hand in. It holds
-this notebook with its outputs and your student id, and nothing else."""
+Choose *Restart and run all* (Colab: *Restart session and run all*), and look at the checks once more; outside Colab,
+save. The next cell writes the file to hand in. It holds this notebook with its outputs and your student id, and nothing
+else."""
 
 
 def sources(numbers=()):
@@ -81,10 +82,9 @@ def address():
 def generate(source):
     """Return the notebook of a source without outputs; its first code cell installs what is missing."""
     notebook = run.generate(source)
-    setup = SETUP.format(address=address()[0])
     first = next(index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code")
     quiet = {"tags": ["nbval-ignore-output"]}
-    notebook.cells.insert(first, nbformat.v4.new_code_cell(setup, metadata=quiet))
+    notebook.cells.insert(first, nbformat.v4.new_code_cell(SETUP, metadata=quiet))
     run.name_cells(notebook)
     return notebook
 
@@ -98,7 +98,7 @@ def settings():
         "show_question_points": True,
         "tests": {"files": True, "ok_format": False},
         "python_version": "3.11",
-        "requirements": [f"vqlib[coursework] @ git+{address()[0]}"],
+        "requirements": [f"vqlib[coursework]{run.VERSION}"],
     }
     return nbformat.v4.new_raw_cell("# ASSIGNMENT CONFIG\n" + yaml.safe_dump(config))
 

@@ -50,8 +50,10 @@ sys.path.append(str(BOOK / "_ext"))
 
 import addresses  # noqa: E402, of the book's links
 
-# What stands above the first code cell of every chapter. `INSTALLED` is the one place that says which vqlib it is.
-INSTALLED = f"vqlib[chapters] @ git+{addresses.repository()[0]}"
+# Which vqlib the first cells of chapters and assignments install, and Gradescope: that of the main branch, or a release
+# as "==1.2.3". The one place that says so; CONTRIBUTING.md says when it changes.
+VERSION = f" @ git+{addresses.repository()[0]}"
+# What stands above the first code cell of every chapter.
 SETUP = f"""\
 # Works on Colab and on a laptop: installs only what is missing.
 import importlib.util
@@ -60,7 +62,7 @@ needed = ("tensorflow", "tensorflow_probability", "tf_keras", "matplotlib", "skl
 missing = [name for name in needed if importlib.util.find_spec(name) is None]
 if missing:
     print("Installing vqlib and, of what it needs, only what is missing here:", ", ".join(missing))
-    %pip install --quiet "{INSTALLED}"
+    %pip install --quiet "vqlib[chapters]{VERSION}"
 
 """
 SUPPORT = re.compile(r"vqlib\.(_progress|_quiet|_stderr|_version|book\..+)")  # carries a chapter, computes no output

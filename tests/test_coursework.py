@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import types
+import zipfile
 
 import jupytext
 import nbformat
@@ -41,6 +42,7 @@ def load(name):
 
 run = load("run")
 coursework = load("coursework")
+colab = load("colab")
 
 
 @pytest.fixture(scope="module")
@@ -272,24 +274,32 @@ def test_otter_finds_the_cells_that_a_person_grades():
 
 
 def installs(monkeypatch, absent):
-    """Return what the first cell of an assignment hands to pip where these modules are absent."""
+    """Return what the first cell of an assignment hands to pip where these modules are absent, by IPython's magic."""
     asked, real = [], importlib.util.find_spec
     there = importlib.util.find_spec("json")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else there)
-    python = TransformerManager().transform_cell(coursework.SETUP.format(address="ADDRESS"))
-    shell = types.SimpleNamespace(run_line_magic=lambda magic, line: asked.append((magic, line)))
-    exec(python, {"get_ipython": lambda: shell})
+    python = TransformerManager().transform_cell(coursework.SETUP)
+    shell = types.SimpleNamespace(run_line_magic=lambda magic, line: asked.append((magic, line.format(**names))))
+    names = {"get_ipython": lambda: shell}
+    exec(python, names)
     monkeypatch.setattr(importlib.util, "find_spec", real)
     return asked
 
 
 def test_first_cell_installs_what_is_missing_and_replaces_nothing(monkeypatch):
-    small = 'install --quiet --no-deps "vqlib @ {address}" "otter-grader>=7,<8" fica python-frontmatter ipylab'
+    small = f'install --quiet --no-deps "vqlib{run.VERSION}" "otter-grader>=7,<8" fica python-frontmatter ipylab'
     assert installs(monkeypatch, []) == []
     assert installs(monkeypatch, ["vqlib", "otter", "fica", "frontmatter", "ipylab"]) == [("pip", small)]
     assert installs(monkeypatch, ["ipylab"]) == [("pip", small)]
-    everything = 'install --quiet "vqlib[coursework] @ {address}"'
+    everything = f'install --quiet "vqlib[coursework]{run.VERSION}"'
     assert installs(monkeypatch, ["wrapt", "otter"]) == [("pip", everything)]
+
+
+@every_assignment
+def test_gradescope_installs_the_vqlib_that_students_install(source, built):
+    with zipfile.ZipFile(built(source) / "autograder.zip") as archive:
+        lines = archive.read("environment.yml").decode()
+    assert f"- vqlib[coursework]{run.VERSION}\n" in lines
 
 
 def check_without(modules):
@@ -315,6 +325,19 @@ def test_a_check_needs_of_otters_requirements_only_what_colab_has_and_three_smal
     ended = check_without(absent)
     assert "q1: 0 of 2 checks pass." in ended.stdout, ended.stderr
     assert "ModuleNotFoundError: import of fica halted" in check_without({"fica"}).stderr
+
+
+def test_only_checks_of_which_all_pass_and_some_were_asked_do_not_fail_with_colabs_versions():
+    passing = ["q1: 2 of 2 checks pass.\n", "q2: 10 of 10 checks pass.\n"]
+    others = ["q3: 0 of 0 checks pass.\n", "q4: 1 of 10 checks pass.\n", "q5: 0 of 2 checks pass.\n", ""]
+    assert colab.failing(passing + others) == others
+
+
+@pytest.mark.parametrize("name", ["", "none.txt"])
+def test_without_a_list_colabs_versions_stay_and_a_sentence_says_what_to_give(name, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["colab.py", "renew", name])
+    with pytest.raises(SystemExit, match=r"LIST=file"):
+        colab.main()
 
 
 def test_setup_is_the_same_everywhere():

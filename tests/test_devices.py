@@ -7,12 +7,8 @@ import textwrap
 import keras
 import numpy as np
 import pytest
-from packaging.version import Version
 
-pytestmark = [
-    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's"),
-    pytest.mark.skipif(Version(keras.__version__) < Version("3.10"), reason="Keras 3.8 cannot train on two devices"),
-]
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
 
 # In a process of its own: the logical devices are made before TensorFlow starts. SGD shows a gradient that is doubled,
 # which Adam hides.

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),  # Keras's, about tf2onnx
 ]
 PAGE = pathlib.Path(__file__).parents[1] / "book" / "keep-and-move.md"
-WITH = "comes with the extra: pip install vqlib[export]"
+WITH = "comes with the extra export: pip install .[export]"
 
 
 def bound(exported):

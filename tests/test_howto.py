@@ -87,7 +87,7 @@ def test_ways_to_keep_a_model_run_as_they_stand(tmp_path, monkeypatch, capfd):
 
 def test_ways_to_move_a_model_run_as_they_stand(tmp_path, monkeypatch):
     for module in ("tf2onnx", "onnxruntime", "ai_edge_litert"):
-        pytest.importorskip(module, reason=f"{module} comes with the extra: pip install vqlib[export]")
+        pytest.importorskip(module, reason=f"{module} comes with the extra export: pip install .[export]")
     monkeypatch.chdir(tmp_path)
     first, *others = blocks("keep-and-move.md")
     found = run("keep-and-move.md", [first, *(block for block in others if block[0] in EXPORTED)])

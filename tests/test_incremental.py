@@ -237,9 +237,8 @@ class IncrementalFollower:
 def test_prior_of_a_class_that_is_not_registered_is_only_drawn_from_plainly():
     keras.utils.set_random_seed(0)
     prior = Follower((2, 3), K)
-    with pytest.raises(
-        TypeError, match=r"how to run a Follower one position at a time\. .*sample_plainly draws .*regist"
-    ):
+    said = r"how to run a Follower one position at a time\. .*sample_plainly draws .*register its class"
+    with pytest.raises(TypeError, match=said):
         sample(prior, 4)
     assert sample_plainly(prior, 4).shape == (4, 2, 3)
 

@@ -196,7 +196,7 @@ def test_header_and_first_code_cell_give_the_time_to_run_that_was_measured(path)
 
 def test_running_left_nothing_behind():
     """The nbval run comes before the tests of this file, and its working folder is notebooks/."""
-    ours = ("run.py", "coursework.py", "coursework")
+    ours = ("run.py", "coursework.py", "colab.py", "coursework")
     left = [path.name for path in (ROOT / "notebooks").iterdir() if path.suffix != ".ipynb" and path.name not in ours]
     left += [path.name for path in (ROOT / "notebooks" / "coursework").iterdir() if path.suffix != ".ipynb"]
     assert set(left) <= {"__pycache__", ".ipynb_checkpoints", "student"}

@@ -4,59 +4,20 @@ import importlib.metadata
 import pathlib
 import re
 import shlex
-import shutil
-import subprocess
-import sys
 import tomllib
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
+from tracked import CONFIG, GITHUB, ROOT, addresses, matches, tracked_files
 
 import vqlib
 
 pytestmark = pytest.mark.lint
 
-ROOT = pathlib.Path(__file__).parents[1]
-CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
-GITHUB = "https://github.com"
 OWNER, NAME = CONFIG["repository"]["url"].removeprefix(f"{GITHUB}/").split("/")
-# Other people's repositories and sites that the book links to.
-OTHERS = {"containers/bubblewrap", "googlecolab/backend-info", "owner/name"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-TEXT = {".cff", ".css", ".ipynb", ".js", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".yaml", ".yml", ""}
-
-
-def tracked_files(root=ROOT):
-    """Return all files that are, or are about to be, in the repository."""
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return [path for name in listing.split("\0") if name and (path := root / name).is_file()]
-
-
-def matches(pattern, root=ROOT):
-    """Return (place, match) for each match of a pattern in the repository's text."""
-    return [
-        (f"{path.relative_to(root)}:{number}", match)
-        for path in tracked_files(root)
-        if path.suffix in TEXT
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        for match in re.finditer(pattern, line)
-    ]
-
-
-def addresses(root=ROOT):
-    """Return (place, owner, name) for each address of a repository on GitHub, or of published pages."""
-    hosts = r"github\.com|colab\.research\.google\.com/github|raw\.githubusercontent\.com"
-    forms = (rf"(?:{hosts})/([\w.-]+)/", r"([\w-]+)\.github\.io/")
-    found = [match for form in forms for match in matches(rf"{form}([\w.-]+?)(?:\.git\b|(?![\w.-])|\.(?=\s|$))", root)]
-    return [(place, match[1], match[2]) for place, match in found if f"{match[1]}/{match[2]}" not in OTHERS]
 
 
 def normal(name):
@@ -90,43 +51,6 @@ def test_public_address_is_that_of_the_configuration():
     assert len(found) > 50
 
 
-def test_address_is_set_everywhere_and_back_again(tmp_path):
-    for path in tracked_files():
-        copy = tmp_path / path.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    before = {path: path.read_bytes() for path in tracked_files(tmp_path)}
-    places = addresses(tmp_path)
-
-    def set_address(url):
-        command = [sys.executable, tmp_path / "book" / "address.py", url]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    assert not set_address(f"{GITHUB}/some-school/their.book").returncode
-    assert addresses(tmp_path) == [(place, "some-school", "their.book") for place, *_ in places]
-    ids = (
-        "import nbformat, run, sys; n = nbformat.read(sys.argv[1], 4); i = [c.id for c in n.cells]; run.name_cells(n);"
-    )
-    check = [
-        sys.executable,
-        "-c",
-        f"{ids} assert i == [c.id for c in n.cells]",
-        "coursework/student/01-quantization.ipynb",
-    ]
-    subprocess.run(check, cwd=tmp_path / "notebooks", check=True)
-    assert not set_address(CONFIG["repository"]["url"]).returncode
-    assert {path: path.read_bytes() for path in tracked_files(tmp_path)} == before
-    for url, message in (
-        (CONFIG["repository"]["url"], "already"),
-        (f"{GITHUB}/containers/bubblewrap", "no way back"),
-        ("https://example.org/book", "no address of a repository"),
-        (f"{GITHUB}/school/school.github.io", "folder of their own"),
-    ):
-        assert message in set_address(url).stderr, url
-    assert {path: path.read_bytes() for path in tracked_files(tmp_path)} == before
-
-
 def test_no_file_names_a_package_index_or_a_folder_of_one_machine():
     patterns = (r"--(extra-)?index-url", r"--find-links", r"[/.]pypi\.org/simple", r"(?<![\w.:/])/(home|root|Users)/\w")
     wrong = [f"{place}: {match[0]}" for pattern in patterns for place, match in matches(pattern)]
@@ -151,6 +75,8 @@ def test_conda_installs_what_make_installs():
     (pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
     makefile = re.search(r'\(PIP\) -c (\S+) -e "(\S+)"', (ROOT / "Makefile").read_text())
     assert pip == [f"-c {makefile[1]}", f"-e {makefile[2]}"]
+    page = (ROOT / "book" / "getting-started.md").read_text()
+    assert re.search(r'^pip install -c (\S+) -e "(\S+)"', page, re.MULTILINE).groups() == makefile.groups()
     assert (ROOT / makefile[1]).is_file()
     assert "python=3.11" in environment["dependencies"]
 
@@ -205,7 +131,7 @@ def test_students_add_on_colab_what_is_tested_with_colabs_versions():
     assert notebooks
     for path in notebooks:
         (line,) = re.findall(r'%pip install --quiet --no-deps (.*?)(?:\\n)?",?$', path.read_text(), re.MULTILINE)
-        added = {Requirement(each).name for each in shlex.split(line.replace('\\"', '"'))}
+        added = {Requirement(each.removesuffix("{version}")).name for each in shlex.split(line.replace('\\"', '"'))}
         assert added == {*tested, "vqlib"}, path.name
 
 
@@ -216,10 +142,30 @@ def test_version_is_written_once_and_cited_right():
     assert citation["repository-code"] == PROJECT["urls"]["Repository"] == CONFIG["repository"]["url"]
 
 
-def test_changelog_begins_with_what_is_not_released():
-    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert headings[0] == "[Unreleased]"
-    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])
+def test_pages_install_the_vqlib_that_first_cells_install():
+    places = re.compile(r"notebooks/\d|book/")
+    which = r"vqlib\[\w+\]( @ git\+[\w:/.-]+|==\d+\.\d+\.\d+|)"
+    found = {place: match[1] for place, match in matches(which) if places.match(place)}
+    assert len(found) > len(list((ROOT / "notebooks").glob("*.ipynb")))
+    assert len(set(found.values())) == 1, found
+    assert all(found.values()), found
+
+
+def test_what_needs_a_certain_python_says_which():
+    prefix = "Programming Language :: Python :: 3."
+    minor = [int(line.removeprefix(prefix)) for line in PROJECT["classifiers"] if line.startswith(prefix)]
+    assert PROJECT["requires-python"] == f">=3.{min(minor)}"
+    for name in ("README.md", "book/getting-started.md", "book/troubleshooting.md", "Makefile"):
+        assert f"Python 3.{min(minor)} to 3.{max(minor)}" in (ROOT / name).read_text(), name
+    assert f"(3, {min(minor)}) <= sys.version_info[:2] <= (3, {max(minor)})" in (ROOT / "Makefile").read_text()
+
+
+def test_changelog_begins_with_what_is_not_released_and_goes_on_as_the_recipe_says():
+    first, *others = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    recipe = re.findall(r"`## (\[.*?)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert recipe[0] == first == "[Unreleased]"
+    example = recipe[1].replace("YYYY-MM-DD", "2026-12-01")
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in (example, *others))
 
 
 def test_readme_links_every_chapter_to_colab():
