@@ -79,7 +79,7 @@ test-xla: $(INSTALLED) ## train each model compiled by XLA, as Keras does on a G
 notebooks: $(INSTALLED) ## run the chapters; PROFILE=full retrains and rewrites them, CHAPTER=3 one, FORCE=1 afresh
 	$(BIN)/python notebooks/run.py --profile $(PROFILE) $(addprefix --chapter ,$(CHAPTER)) $(if $(FORCE),--force)
 
-text: $(INSTALLED) ## bring changed text of chapters into their notebooks; refuses changed code but in the first cell
+text: $(INSTALLED) ## bring changed text of chapters into their notebooks; refuses changed code, except in the first cell
 	$(BIN)/python notebooks/run.py --text
 
 coursework: $(INSTALLED) ## make the assignments into build/coursework, and what students fetch; ASSIGNMENT=01 one
@@ -113,7 +113,7 @@ colab-versions: ## bring constraints-colab.txt up to date with Colab's list: LIS
 oldest: RESOLUTION = lowest-direct
 newest: RESOLUTION = highest
 oldest: ## run unit tests and every chapter with the oldest supported versions
-newest: ## the same with the newest
+newest: ## run unit tests and every chapter with the newest supported versions
 oldest newest:
 	rm -rf build/$@
 	$(PYTHON) -m venv build/$@

@@ -25,7 +25,8 @@ from hypothesis import settings
 settings.register_profile("vqlib", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("vqlib")
 mpl.use("agg")  # not by MPLBACKEND: the kernels that run the notebooks would inherit it
-# What a test file needs beyond vqlib, what lasts longest first; tests of notebooks/ when its notebooks have run.
+# The marks, each for what tests need beyond vqlib: the slowest first, and last the tests that look at notebooks which
+# have run.
 MARKS = ("browser", "grading", "coursework", "book", "xla", "unit", "lint", "notebooks")
 
 

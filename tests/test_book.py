@@ -1,9 +1,11 @@
 """The book builds without a warning, and every link in it leads somewhere."""
 
 import copy
+import importlib
 import importlib.metadata
 import inspect
 import pathlib
+import pkgutil
 import posixpath
 import re
 import urllib.parse
@@ -103,14 +105,48 @@ def test_addresses_of_the_book_in_notebooks_lead_to_pages_and_headings_that_it_h
         assert not anchor or pages[page].find(id=anchor), f"{page} has no #{anchor}"
 
 
-def test_every_public_name_is_described(pages):
-    described = {dt["id"] for dt in pages["book/api.html"].select("dt.sig[id]")}
-    assert {f"vqlib.{name}" for name in vqlib.__all__ if callable(getattr(vqlib, name))} <= described
-    for module in (vqlib.metrics, vqlib.plots, vqlib.evaluation, vqlib.checkpoints):
-        functions = [name for name, member in vars(module).items() if inspect.isfunction(member)]
-        public = {name for name in functions if vars(module)[name].__module__ == module.__name__ and name[0] != "_"}
-        assert public
-        assert {f"{module.__name__}.{name}" for name in public - set(vqlib.__all__)} <= described
+def public_modules():
+    """Return the modules of vqlib whose names are described: not those of the book and of coursework."""
+    found = pkgutil.walk_packages(vqlib.__path__, "vqlib.")
+    names = [module.name for module in found if not re.search(r"\._|^vqlib\.(book|coursework)\b", module.name)]
+    return [importlib.import_module(name) for name in names]
+
+
+def test_every_public_name_is_described_and_leads_to_a_page_of_the_book(pages):
+    described = {dt["id"]: dt.find_next_sibling("dd") for dt in pages["book/api.html"].select("dt.sig[id]")}
+    offered = {f"vqlib.{name}" for name in vqlib.__all__ if callable(getattr(vqlib, name))}
+    defined = {
+        f"{module.__name__}.{name}"
+        for module in public_modules()
+        for name, member in vars(module).items()
+        if inspect.isfunction(member) or inspect.isclass(member)
+        if member.__module__ == module.__name__ and name[0] != "_" and name not in vqlib.__all__
+    }
+    assert {"vqlib.exports.split", "vqlib.levels.Level", "vqlib.hierarchy.build_stem"} <= defined
+    assert offered | defined <= set(described)
+    ends = {name: described[name].find_all("p", recursive=False)[-1] for name in offered | defined}
+    assert not [name for name, end in ends.items() if not re.match(r"(In chapters? \d|See .*\.$)", end.text)]
+    assert not [name for name, end in ends.items() if not end.find("a", href=True)]
+    assert ends["vqlib.load_images"].text == "See Your own pictures."
+
+
+def test_signatures_of_public_names_say_what_makes_them(pages):
+    found = pages["book/api.html"].select("dl.class > dt.sig[id]")
+    signatures = {dt["id"]: dt.text.replace("\n", "").partition("(")[2] for dt in found}
+    assert not [name for name, text in signatures.items() if text.startswith("*args, **kwargs)")]
+    assert signatures["vqlib.quantizers.Quantized"].startswith("z_q, codes, codebook_loss=None, commitment_loss=None)")
+    assert signatures["vqlib.VQVAE"].startswith("image_shape=(28, 28, 1), num_embeddings=128, ")
+    fields = pages["book/api.html"].find(id="vqlib.checkpoints.TokenizerAndPrior").find_next_sibling("dd")
+    assert "A named tuple: model, prior." in fields.text
+
+
+def test_no_description_of_a_parameter_is_lost(pages):
+    """As "K." would be, which is the head of a list."""
+    items = pages["book/api.html"].select("dl.field-list :is(li, dd)")
+    described = [item.text.strip() for item in items]
+    assert "num_embeddings (int) \u2013 K, the number of codes." in described
+    assert not [item.find_previous("strong").text for item in items if not item.text.strip()]
+    assert not [text for text in described if text.endswith("\u2013")]
 
 
 def test_public_names_lead_to_the_chapters_that_use_them(pages):

@@ -83,7 +83,7 @@ class Autoencoder(CheckedModel):
     A subclass gives
 
     - ``call``, images (B, H, W, C) -> reconstructions (B, H, W, C), which quantizes by :meth:`Level.quantize`, and
-      leaves the answers of all levels in ``_kept.quantized``, for :meth:`compute_loss`;
+      leaves the answers of all levels in ``_kept.quantized``, for ``compute_loss``;
     - ``_outputs_for``, images and the place of a level -> what the level quantizes, (B, h, w, D);
     - ``_encode_batch``, images -> the codes of each level, and whether all that was quantized is finite;
     - ``_decode_batch``, the codes of each level -> a tuple of images;

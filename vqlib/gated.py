@@ -98,7 +98,7 @@ class GatedLayer:
     n : int
         Which layer it is, from 0. Names of its layers end with it.
     num_embeddings : int
-        K.
+        K, the number of codes.
     filters : int
         Channels of each stack, F.
     dropout : float
@@ -215,7 +215,7 @@ class GatedPixelCNN(Prior):
     code_shape : tuple of int
         (h, w) of the grid of codes.
     num_embeddings : int
-        K.
+        K, the number of codes.
     filters : int
         Channels of each stack, F.
     num_layers : int

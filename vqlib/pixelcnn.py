@@ -200,7 +200,7 @@ class PixelCNN(Prior):
     code_shape : tuple of int
         (h, w) of the grid of codes.
     num_embeddings : int
-        K.
+        K, the number of codes.
     filters : int, at least 2
         Channels of the hidden layers; the masked convolutions of the residual blocks have half as many.
     num_residual_blocks, num_pixelcnn_layers : int

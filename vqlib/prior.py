@@ -44,7 +44,7 @@ class Prior(CheckedModel):
     code_shape : tuple of int
         (h, w) of the grid of codes.
     num_embeddings : int
-        K.
+        K, the number of codes.
     condition_shape : tuple of int, optional
         () where class labels condition the prior, (h', w') where a grid of codes does.
     num_conditions : int, optional

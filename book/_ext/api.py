@@ -1,8 +1,9 @@
 """The reference of vqlib, from its docstrings.
 
 ``public MODULE`` shows what a module defines and ``vqlib`` itself does not offer; ``public MODULE NAME ...`` these
-names alone. Each entry ends with the chapters whose code uses it. autodoc and napoleon read the docstrings: a role in
-one that leads nowhere is a warning. Write it within ``eval-rst``, because docstrings are reStructuredText.
+names alone. Each entry names the chapters whose code uses it, or else the page of ``PAGES``. autodoc and
+napoleon read the docstrings: a role in one that leads nowhere is a warning. Write it within ``eval-rst``, because
+docstrings are reStructuredText.
 """
 
 import functools
@@ -19,6 +20,28 @@ from sphinx.util import inspect as sphinx_inspect
 
 BOOK = pathlib.Path(__file__).parents[1]
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# The page for names that no chapter's code uses: of a module, and of single names that belong elsewhere.
+PAGES = {
+    "vqlib.autoencoder": "notebooks/03-training",
+    "vqlib.book.runs": "book/getting-started",
+    "vqlib.checkpoints": "book/keep-and-move",
+    "vqlib.code_lookup": "book/speed",
+    "vqlib.data": "book/getting-started",
+    "vqlib.data.Dataset": "book/own-data",
+    "vqlib.data.DatasetNotFoundError": "book/troubleshooting",
+    "vqlib.exports": "book/keep-and-move",
+    "vqlib.gated": "notebooks/07-gated-prior",
+    "vqlib.hierarchy": "notebooks/08-two-levels",
+    "vqlib.image_folder": "book/own-data",
+    "vqlib.incremental": "book/speed",
+    "vqlib.levels": "notebooks/08-two-levels",
+    "vqlib.metrics": "notebooks/03-training",
+    "vqlib.metrics.BitsPerImage": "notebooks/05-pixelcnn",
+    "vqlib.pixelcnn": "notebooks/05-pixelcnn",
+    "vqlib.prior": "notebooks/05-pixelcnn",
+    "vqlib.quantizers": "notebooks/01-quantization",
+    "vqlib.sampling": "book/speed",
+}
 OUR_OWN = {"call", "compile", "evaluate", "export", "fit", "predict"}  # methods of Keras's that vqlib says more about
 
 
@@ -45,6 +68,11 @@ def methods(member):
     ]
 
 
+def is_named_tuple(member):
+    """Whether a member of a module is a class of named tuples."""
+    return inspect.isclass(member) and issubclass(member, tuple) and hasattr(member, "_fields")
+
+
 def is_code(member):
     """Whether a member of a class is a method or a property, and says what it is for."""
     return (isinstance(member, (property, functools.cached_property)) or inspect.isroutine(member)) and inspect.getdoc(
@@ -60,18 +88,28 @@ def chapters(name, module):
     return [stem for stem, text in sources.items() if any(use.search(cell) for cell in CELL.findall(text))]
 
 
+def way_on(name, module):
+    """Return the sentence, with links, that says where the book speaks of a name."""
+    links = [f":doc:`{int(stem[:2])} </notebooks/{stem}>`" for stem in chapters(name, module)]
+    if links:
+        return f"In chapter{'s' if len(links) > 1 else ''} {', '.join(links)}."
+    home = getattr(module, name).__module__
+    page = PAGES.get(f"{home}.{name}") or PAGES[home]
+    folder, _, stem = page.partition("/")
+    return f"See chapter :doc:`{int(stem[:2])} </{page}>`." if folder == "notebooks" else f"See :doc:`/{page}`."
+
+
 def entry(name, module):
     """Return the directive that describes a name, as lines of reStructuredText."""
     member = getattr(module, name)
-    links = [f":doc:`{int(stem[:2])} </notebooks/{stem}>`" for stem in chapters(name, module)]
     if inspect.isclass(member):
         lines = [f".. autoclass:: {module.__name__}.{name}"]
         lines += [f"   :members: {', '.join(methods(member))}"] if methods(member) else []
     else:
         lines = [f".. autofunction:: {module.__name__}.{name}"]
-    if links:
-        lines += ["", f"   In chapter{'s' if len(links) > 1 else ''} {', '.join(links)}."]
-    return [*lines, ""]
+    if is_named_tuple(member):
+        lines += ["", f"   A named tuple: {', '.join(f'``{field}``' for field in member._fields)}."]
+    return [*lines, "", f"   {way_on(name, module)}", ""]
 
 
 class Public(Directive):
@@ -109,11 +147,19 @@ class PublicNames(SphinxTransform):
 
 
 def arguments(app, what, name, member, options, signature, returned):
-    """Give a class the signature of its `__init__`: Keras's classes have a `__new__` that takes anything."""
-    if what == "class":
+    """Give a class the signature of its `__init__`: Keras's classes have a `__new__` that takes anything.
+
+    Of named tuples, it is the other way round; errors and protocols are not made by the reader.
+    """
+    if what != "class":
+        return None
+    if issubclass(member, Exception) or getattr(member, "_is_protocol", False):
+        return "", None
+    if is_named_tuple(member):
+        found = inspect.signature(member)
+    else:
         found = sphinx_inspect.signature(member.__init__, bound_method=True)
-        return sphinx_inspect.stringify_signature(found, show_annotation=False), None
-    return None
+    return sphinx_inspect.stringify_signature(found, show_annotation=False), None
 
 
 def take_back(app, what, name, member, options, lines):
