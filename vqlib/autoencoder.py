@@ -225,7 +225,7 @@ class Autoencoder(CheckedModel):
             If the images or the method are not as above, or the encoder makes too few vectors of them for a codebook,
             or NaN or infinity. Then no codebook changes.
         """
-        images = check_images(images, self.image_shape)
+        images = np.asarray(check_images(images, self.image_shape))
         places = [place for place, level in enumerate(self.levels) if hasattr(level.quantizer, "initialize")]
         if not places:
             kind = type(self.levels[0].quantizer).__name__

@@ -32,7 +32,7 @@ STYLE: dict[Any, Any] = {
 CODE_MAP = "viridis"
 # What a decoder makes may lie beyond [-0.5, 0.5], where it is cut off. Images on another scale do so by far more.
 OVERSHOOT = 0.05  # what may lie beyond, in any number of pixels
-FAR = 0.25  # what may lie beyond in this share of them
+FAR = 0.45  # beyond it: pixels in [-1, 1] are, a decoder's are not, however little it was trained
 SHARE = 0.01
 
 
