@@ -46,6 +46,70 @@ def test_training_starts_at_an_epoch_that_a_callback_names():
     assert len(fit(model, epochs=3).epoch) == 3, "a later training starts there too"
 
 
+class Scaled(keras.layers.Layer):
+    """Multiplies by a number that is no weight, so that a compiled function goes on with the one it was made with."""
+
+    factor = 2.0
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(shape=(), initializer="zeros")
+
+    def call(self, x):
+        return x * self.factor + self.bias
+
+
+def test_forgotten_functions_are_compiled_anew():
+    """Otherwise a model goes on with the variance that it had before adapt, or cannot be used after an interruption."""
+    model = model_with(Scaled())
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    x = np.ones((4, 2), "float32")
+    works = {
+        "fit": lambda: model.fit(x, x, verbose=0).history["loss"][0],
+        "evaluate": lambda: model.evaluate(x, x, verbose=0),
+        "predict": lambda: model.predict(x, verbose=0).mean(),
+    }
+    assert {name: work() for name, work in works.items()} == {"fit": 1, "evaluate": 1, "predict": 2}
+    model.layers[0].factor = 4.0
+    assert {name: work() for name, work in works.items()} == {"fit": 1, "evaluate": 1, "predict": 2}
+    _keras_internals.forget_compiled(model)
+    assert {name: work() for name, work in works.items()} == {"fit": 9, "evaluate": 9, "predict": 4}
+
+
+class Asked(keras.Sequential):
+    """Notes for each call of evaluate whether it came from fit."""
+
+    def evaluate(self, *args, **kwargs):
+        self.from_fit = [*getattr(self, "from_fit", []), _keras_internals.is_from_fit(kwargs)]
+        return super().evaluate(*args, **kwargs)
+
+
+def test_evaluation_within_a_training_is_known():
+    """Otherwise validation data are checked anew in each epoch, and those that only Keras understands refused."""
+    model = Asked([keras.Input((2,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    x = np.ones((4, 2), "float32")
+    fit(model, validation_data=(x, x), epochs=2)
+    model.evaluate(x, x, verbose=0)
+    assert model.from_fit == [True, True, False]
+
+
+def test_history_of_the_running_fit_is_told_from_an_earlier_one():
+    """Otherwise a run in a CallbackList without a history is never kept as finished."""
+    found = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            found.append(_keras_internals.has_history(self.model, self.params))
+
+    model = model_with(keras.layers.Dense(1))
+    x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    fit(model, Look())
+    model.fit(x, y, verbose=0, callbacks=keras.callbacks.CallbackList([Look()], model=model, epochs=1))
+    model.fit(x, y, verbose=0, callbacks=keras.callbacks.CallbackList([Look()], True, model=model, epochs=1))
+    assert found == [True, False, True]
+    assert not _keras_internals.has_history(keras.Sequential(), {})
+
+
 def test_states_of_random_numbers_are_found_and_make_a_training_repeat_itself():
     """Otherwise a run with dropout that was interrupted ends with other numbers."""
     model = model_with(keras.layers.Dropout(0.5), keras.layers.Dropout(0.5))

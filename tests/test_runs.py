@@ -71,6 +71,7 @@ def train(tiny_vqvae, images, tmp_path):
         history = model.fit(data, callbacks=[*resumable, *callbacks], **{**usual, **fit})
         return model, history
 
+    run.folder = tmp_path
     return run
 
 
@@ -183,6 +184,88 @@ def test_interrupted_run_is_taken_up_with_the_same_model(train):
     assert watch.begun == [2, 3]
     assert len(history.history["loss"]) == 4
     assert model.optimizer.iterations == 8
+
+
+def test_interruption_of_a_resumed_run_leaves_nothing_behind_for_later_trainings(train):
+    """Neither for one that is not kept, nor for one that is kept elsewhere."""
+    model, _ = train(epochs=0, folder=None)
+    for epochs in (1, 3):
+        with pytest.raises(Interruption):
+            train(InterruptAfter(epochs), model=model)
+    watch = Watch()
+    _, history = train(watch, model=model, folder=None, epochs=2)
+    assert watch.begun == history.epoch == [0, 1]
+    watch = Watch()
+    _, history = train(watch, model=model, folder=train.folder / "other", epochs=2)
+    assert watch.begun == history.epoch == [0, 1]
+
+
+def test_run_interrupted_before_its_first_epoch_leaves_nothing_behind_for_a_kept_training(train):
+    class InterruptAtOnce(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise Interruption
+
+    model, _ = train(epochs=3)
+    with pytest.raises(Interruption):
+        train(InterruptAtOnce(), model=model)
+    watch = Watch()
+    _, history = train(watch, model=model, folder=train.folder / "other", epochs=2)
+    assert watch.begun == history.epoch == [0, 1]
+
+
+def test_run_that_begins_at_a_later_epoch_resumes_and_loads(train, capsys):
+    whole, whole_history = train(folder=None, initial_epoch=4, epochs=8)
+    with pytest.raises(Interruption):
+        train(InterruptAfter(6), initial_epoch=4, epochs=8)
+    watch = Watch()
+    interrupted, history = train(watch, seed=5, initial_epoch=4, epochs=8, verbose=2)
+    assert watch.begun == [6, 7]
+    assert history.epoch == whole_history.epoch == [4, 5, 6, 7]
+    np.testing.assert_allclose(history.history["loss"], whole_history.history["loss"], rtol=1e-3)
+    for found, expected in zip(interrupted.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert "2 epochs were trained before:\nEpoch 5 - " in capsys.readouterr().out
+    watch = Watch()
+    _, loaded = train(watch, initial_epoch=4, epochs=8)
+    assert watch.begun == []
+    assert loaded.epoch == [4, 5, 6, 7]
+    assert loaded.history == history.history
+    train(watch, epochs=9)
+    assert watch.begun == [8]
+
+
+def test_run_whose_record_names_no_epoch_is_taken_up(train):
+    """As the first records did not, whose runs all began at the first epoch."""
+    with pytest.raises(Interruption):
+        train(InterruptAfter(2))
+    path = train.folder / "run" / "run.json"
+    record = json.loads(path.read_text())
+    record["state"].pop("epoch", None)
+    path.write_text(json.dumps(record))
+    watch = Watch()
+    _, history = train(watch)
+    assert watch.begun == [2, 3]
+    assert history.epoch == [0, 1, 2, 3]
+
+
+def test_run_in_a_list_of_callbacks_that_cannot_carry_it_is_refused(tiny_vqvae, images, tmp_path):
+    """The list of Keras's own has a history and the number of epochs only where it is told so."""
+    model = tiny_vqvae()
+    model.compile("adam", run_eagerly=True)
+
+    def train(**arguments):
+        callbacks = keras.callbacks.CallbackList([Resumable(tmp_path / "run")], **arguments)
+        return model.fit(images, epochs=2, verbose=0, callbacks=callbacks)
+
+    incomplete = ({}, {"model": model, "epochs": 2}, {"model": model, "add_history": True})
+    for arguments in incomplete:
+        with pytest.raises(ValueError, match=r"a plain list, callbacks=\[Resumable\(\.\.\.\)\]"):
+            train(**arguments)
+    history = train(model=model, add_history=True, epochs=2)
+    assert history.epoch == [0, 1]
+    with pytest.raises(ValueError, match="a plain list"):  # also where the model has an earlier history
+        train(model=model, epochs=2)
+    assert train(model=model, add_history=True, epochs=2).history == history.history
 
 
 def test_run_interrupted_in_its_first_epoch_starts_afresh(train):

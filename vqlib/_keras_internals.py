@@ -16,6 +16,7 @@ def start_at(model: keras.Model, epoch: int | None) -> None:
     """Let the ``fit`` that is beginning start at an epoch, from 0; with None, all later ones where they are told to.
 
     Keras's own BackupAndRestore does the same. ``initial_epoch`` is an argument of ``fit``, which callbacks cannot set.
+    Keras reads it between ``on_train_begin`` and the first ``on_epoch_begin``, and never takes it back.
     """
     model._initial_epoch = epoch
 
@@ -23,6 +24,16 @@ def start_at(model: keras.Model, epoch: int | None) -> None:
 def has_no_value(variable: keras.Variable) -> bool:
     """Whether Keras has taken the value out of a variable, as its ``fit`` on JAX does; to ask for it is an error."""
     return variable._value is None
+
+
+def forget_compiled(model: keras.Model) -> None:
+    """Have ``fit``, ``evaluate`` and ``predict`` compile their functions anew when they are next called."""
+    model.train_function = model.test_function = model.predict_function = None
+
+
+def is_from_fit(arguments: dict[str, Any]) -> bool:
+    """Whether ``evaluate`` was called by the ``fit`` that is running, from its arguments by name."""
+    return bool(arguments.get("_use_cached_eval_dataset"))
 
 
 def random_states(model: keras.Model) -> list[Any]:
@@ -33,6 +44,15 @@ def random_states(model: keras.Model) -> list[Any]:
         for variable in model.non_trainable_variables
         if variable.path.endswith(SEED_STATE) and id(variable) not in weights
     ]
+
+
+def has_history(model: keras.Model | None, params: dict[str, Any]) -> bool:
+    """Whether the ``fit`` that is running, which gave `params` to its callbacks, has a History behind them.
+
+    Keras's ``CallbackList``, which ``fit`` takes as it is, may lack it. ``model.history`` is then an earlier one's.
+    """
+    history = getattr(model, "history", None)
+    return history is not None and history.params is params
 
 
 def after_callbacks(model: keras.Model, action: Callable[[], None]) -> None:

@@ -93,7 +93,7 @@ class CheckedModel(keras.Model):
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate, see ``keras.Model.evaluate``; ``return_dict=True`` names the metrics."""
         arguments = arguments_of(keras.Model.evaluate, self, x, y, *args, **kwargs)
-        if not arguments.get("_use_cached_eval_dataset"):  # from fit, which has checked the data
+        if not _keras_internals.is_from_fit(arguments):  # which has checked the data
             refuse_weights(arguments)
             arguments["x"], arguments["y"] = self._checked(x, y, "to evaluate")
         with kept_whole(self):
@@ -230,7 +230,7 @@ def kept_whole(model: keras.Model) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        model.train_function = model.test_function = model.predict_function = None
+        _keras_internals.forget_compiled(model)
         for variable, value in zip(variables, values, strict=True):
             if _keras_internals.has_no_value(variable):
                 variable.assign(value)

@@ -10,6 +10,7 @@ from keras import layers, ops
 from numpy.typing import ArrayLike
 
 from vqlib import _backend as backend
+from vqlib import _keras_internals
 from vqlib._batches import batch_size_for, bytes_of_activations, in_batches, is_finite
 from vqlib._checks import (
     IMAGE_AXES,
@@ -166,7 +167,7 @@ class Autoencoder(CheckedModel):
         if not variance > 0:
             raise ValueError("images must not all be of one colour: the loss is divided by their variance.")
         self.data_variance = variance
-        self.train_function = self.test_function = None  # compiled with the old variance, if at all
+        _keras_internals.forget_compiled(self)  # with the old variance
         if any(hasattr(level.quantizer, "initialize") for level in self.levels):
             if len(images) > IMAGES_TO_ADAPT_TO:
                 images = images[np.random.default_rng(seed).choice(len(images), IMAGES_TO_ADAPT_TO, replace=False)]

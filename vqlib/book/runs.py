@@ -56,7 +56,10 @@ def keep_run(name: str) -> list[keras.callbacks.Callback]:
 
 
 class LiveLine(keras.callbacks.Callback):
-    """Says which epoch of a silent training it is, in a line that overwrites itself and is gone in the end."""
+    """Says which epoch of a silent training it is, in a line that overwrites itself.
+
+    It is gone when the training ends. An interruption leaves it: Keras does not tell callbacks of one.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -99,7 +102,8 @@ class Resumable(keras.callbacks.Callback):
     Raises
     ------
     ValueError
-        By ``fit``, if the folder holds another run.
+        By ``fit``, if the folder holds another run, or if it is given a ``keras.callbacks.CallbackList`` without what
+        ``fit`` adds to a plain list.
     OSError
         By ``fit``, before the first epoch, if the folder cannot be made or written to.
     """
@@ -111,7 +115,7 @@ class Resumable(keras.callbacks.Callback):
         self._data: str | dict[str, str] = UNKNOWN
         self._batch_size: str | int = UNKNOWN
         self._epochs: list[dict[str, float]] = []  # of each its logs
-        self._state: dict[str, Any] = {}  # after the last of them
+        self._state: dict[str, Any] = {}  # after the last of them: which epoch comes next, the weights, random numbers
         self._finished: int | None = None  # the number of epochs that a finished training was given
         self._is_loaded = False
         self._started = 0.0
@@ -128,6 +132,12 @@ class Resumable(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restore weights, optimizer, epoch and history, if there are any, and show the history."""
+        if "epochs" not in (self.params or {}) or not _keras_internals.has_history(self.model, self.params):
+            raise ValueError(
+                "A run is kept with what fit adds to its callbacks and a CallbackList may lack: the history, and the "
+                "number of epochs. Give fit a plain list, callbacks=[Resumable(...)]."
+            )
+        _keras_internals.start_at(self.model, None)  # a run that was interrupted may have left its own
         self._check_folder()
         self._training = {
             "model": _arguments(self.model),
@@ -143,15 +153,19 @@ class Resumable(keras.callbacks.Callback):
         _keras_internals.after_callbacks(self.model, self._finish)
         self._started = time.monotonic()
 
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Let later trainings start where they are told to, also if this one is interrupted: it has begun."""
+        _keras_internals.start_at(self.model, None)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keep the state after this epoch."""
         now = time.monotonic()
         seconds, self._started = now - self._started, now
         self._epochs.append({"seconds": seconds, **{key: float(value) for key, value in (logs or {}).items()}})
-        weights = f"epoch-{len(self._epochs)}.weights.h5"
+        weights = f"epoch-{epoch + 1}.weights.h5"
         self._keep_weights(weights)
         states = [keras.ops.convert_to_numpy(state).tolist() for state in _keras_internals.random_states(self.model)]
-        self._state = {"weights": weights, "random_states": states}
+        self._state = {"epoch": epoch + 1, "weights": weights, "random_states": states}
         self._write()
         for other in self.folder.glob("epoch-*.weights.h5"):
             if other.name != weights:
@@ -168,7 +182,7 @@ class Resumable(keras.callbacks.Callback):
         for epoch in self._epochs:
             for name, value in epoch.items():
                 merged.setdefault(name, []).append(value)
-        self.model.history.epoch = list(range(len(self._epochs)))
+        self.model.history.epoch = list(self._numbers())
         self.model.history.history = merged
 
     def _check_folder(self) -> None:
@@ -200,7 +214,8 @@ class Resumable(keras.callbacks.Callback):
         self._training = {
             key: self._training[key] if value == UNKNOWN else value for key, value in record["training"].items()
         }
-        self._epochs, self._state = record["epochs"], record["state"]
+        self._epochs = record["epochs"]
+        self._state = {"epoch": len(self._epochs), **record["state"]}  # which the first records did not name
         asked = self.params["epochs"]
         self._is_loaded = record["finished"] is not None and asked <= record["finished"]
         optimizer = self.model.optimizer
@@ -210,9 +225,14 @@ class Resumable(keras.callbacks.Callback):
         states = _keras_internals.random_states(self.model)
         for state, value in zip(states, self._state["random_states"], strict=True):
             state.assign(value)
-        _keras_internals.start_at(self.model, asked if self._is_loaded else len(self._epochs))
+        _keras_internals.start_at(self.model, asked if self._is_loaded else self._state["epoch"])
         if self.params.get("verbose"):
             self._show_earlier_epochs()
+
+    def _numbers(self) -> range:
+        """Return the numbers of the epochs that are done, from 0; the first one is ``fit``'s `initial_epoch`."""
+        following = self._state.get("epoch", 0)
+        return range(following - len(self._epochs), following)
 
     def _keep_weights(self, name: str) -> None:
         partial = self.folder / "partial.weights.h5"
@@ -232,9 +252,9 @@ class Resumable(keras.callbacks.Callback):
     def _show_earlier_epochs(self) -> None:
         """Print what ``fit`` printed for the epochs that are done, one line each."""
         print(f"{len(self._epochs)} epochs were trained before:")
-        for number, epoch in enumerate(self._epochs, start=1):
+        for number, epoch in zip(self._numbers(), self._epochs, strict=True):
             metrics = (f"{name}: {value:.4f}" for name, value in epoch.items() if name != "seconds")
-            print(f"Epoch {number} - {epoch['seconds']:.0f}s - " + " - ".join(metrics))
+            print(f"Epoch {number + 1} - {epoch['seconds']:.0f}s - " + " - ".join(metrics))
 
 
 def fingerprint(x: Any, y: Any = None) -> str | dict[str, str]:
