@@ -133,6 +133,24 @@ def test_file_holds_the_weights_and_no_state_of_an_optimizer(folder):
     assert 4 * parameters < size <= 1.05 * (folder / "bare.weights.h5").stat().st_size
 
 
+def test_model_that_cannot_be_saved_leaves_the_earlier_one_as_it_was(folder, tiny_vqvae, digits):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        checkpoints.save(tiny_vqvae(seed=1), "small-vqvae", data=digits, folder=folder, **SAVED, note=np.float32(1))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_files_of_other_programs_are_no_checkpoints(folder):
+    for name, text in (("alien", "{}"), ("list", '["model", "sha256"]'), ("number", "3")):
+        (folder / f"{name}.json").write_text(text)
+    assert checkpoints.names(folder) == ["small-prior", "small-vqvae"]
+    assert type(VQVAE.from_pretrained("small", folder)) is VQVAE
+    with pytest.raises(CheckpointError, match=r"no VQVAE called 'large' in .*Known: small-vqvae\."):
+        VQVAE.from_pretrained("large", folder)
+    with pytest.raises(CheckpointError, match=r"no checkpoint 'alien' in .*Known: small-prior, small-vqvae\."):
+        load_pretrained("alien", folder)
+
+
 # What is refused
 
 
@@ -157,6 +175,7 @@ def test_damaged_card_is_refused(folder):
     path.write_text(path.read_text()[:-10])
     with pytest.raises(CheckpointError, match=r"small-vqvae.json is damaged .* Install the package again"):
         load_card("small-vqvae", folder)
+    assert "small-vqvae" in checkpoints.names(folder)
 
 
 def test_missing_prior_is_refused(folder):

@@ -11,11 +11,13 @@ import json
 import os
 import pathlib
 import re
+import tempfile
 from typing import Any, NamedTuple, TypeVar
 
 import keras
 
 from vqlib._environment import device, versions
+from vqlib._files import write_atomically
 from vqlib.autoencoder import VQVAE
 from vqlib.classifier import Classifier
 from vqlib.data import Dataset
@@ -79,7 +81,8 @@ def load_pretrained(name: str = "mnist", folder: Folder = None) -> Any:
     ------
     CheckpointError
         If there is no such checkpoint, its file is not the one that the card was written for, the weights do not fit
-        the architecture, or the prior was trained on another model's codes.
+        the architecture, or a model and priors are loaded together of which a prior was trained on another model's
+        codes. One that is loaded alone may be any model's: :func:`vqlib.checkpoints.check_prior` tells.
     """
     if f"{name}-vqvae" not in names(folder):
         return _load(name, folder)
@@ -123,7 +126,7 @@ def load_as(model: type[AnyModel], name: str = "mnist", folder: Folder = None) -
 def load_card(name: str, folder: Folder = None) -> dict[str, Any]:
     """Return the card of a checkpoint: a dict with the dataset, seed, epochs, versions, minutes and test metrics."""
     path = _place(folder) / f"{name}.json"
-    if not path.is_file():
+    if not (path.is_file() and _may_be_card(path)):
         known = ", ".join(names(folder)) or "none"
         raise CheckpointError(f"There is no checkpoint {name!r} in {path.parent}. Known: {known}.")
     try:
@@ -134,7 +137,7 @@ def load_card(name: str, folder: Folder = None) -> dict[str, Any]:
 
 def names(folder: Folder = None) -> list[str]:
     """Return the names of all checkpoints in a folder, by default the shipped ones, sorted."""
-    return sorted(path.stem for path in _place(folder).glob("*.json"))
+    return sorted(path.stem for path in _place(folder).glob("*.json") if _may_be_card(path))
 
 
 def check_weights(name: str, folder: Folder = None) -> pathlib.Path:
@@ -143,7 +146,7 @@ def check_weights(name: str, folder: Folder = None) -> pathlib.Path:
     weights = _place(folder) / f"{name}.weights.h5"
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing, although its card is there. Install the package again.")
-    found = _sha256(weights)
+    found = _sha256(weights.read_bytes())
     if found != card["sha256"]:
         raise CheckpointError(
             f"{weights} is not the file that its card describes: its sha256 is {found[:12]}..., "
@@ -177,7 +180,7 @@ def save(
     folder: Folder = None,
     **more: Any,
 ) -> None:
-    """Write a model's weights and its card.
+    """Write a model's weights and its card; if that fails, what was there before stays.
 
     Parameters
     ----------
@@ -195,11 +198,12 @@ def save(
     more : JSON values
         Further entries of the card.
     """
-    place = _place(folder)
-    weights = place / f"{name}.weights.h5"
     untrained = type(model).from_config(model.get_config())  # without an optimizer, whose state would triple the file
     untrained.set_weights(model.get_weights())
-    untrained.save_weights(weights)
+    with tempfile.TemporaryDirectory() as scratch:
+        file = pathlib.Path(scratch) / f"{name}.weights.h5"
+        untrained.save_weights(file)
+        weights = file.read_bytes()
     card = {
         "name": name,
         "model": type(model).__name__,
@@ -216,7 +220,10 @@ def save(
         "date": datetime.date.today().isoformat(),
         **more,
     }
-    (place / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
+    text = json.dumps(card, indent=2) + "\n"
+    place = _place(folder)
+    write_atomically(place / f"{name}.weights.h5", weights)
+    write_atomically(place / f"{name}.json", text)
 
 
 def _load(name: str, folder: Folder) -> Any:
@@ -238,8 +245,17 @@ def _load(name: str, folder: Folder) -> Any:
     return model
 
 
-def _sha256(path: pathlib.Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _may_be_card(path: pathlib.Path) -> bool:
+    """Whether a file is a card, or a damaged one, and not JSON of another program."""
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        return True  # load_card says what is wrong with it
+    return isinstance(found, dict) and {"model", "sha256"} <= found.keys()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _place(folder: Folder) -> pathlib.Path:
