@@ -463,6 +463,27 @@ def test_submit_takes_the_notebook_that_was_saved_last(tmp_path, monkeypatch):
         assert text in target.read_text()
 
 
+def test_an_interrupted_submit_leaves_the_file_of_the_last_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cells = [nbformat.v4.new_code_cell('Assignment("01-quantization", "ada")')]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), "mine.ipynb")
+    assignment = vqlib.coursework.Assignment("01-quantization", "ada")
+    assignment.submit()
+    target = tmp_path / "01-quantization_ada.ipynb"
+    before = target.read_bytes()
+
+    def die(path, *_, **__):
+        path.write_bytes(b"{")
+        raise KeyboardInterrupt
+
+    for writes in ("write_text", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(pathlib.Path, writes, die)
+            with contextlib.suppress(KeyboardInterrupt):
+                assignment.submit()
+        assert target.read_bytes() == before
+
+
 def test_one_student_has_one_id_and_a_file_name_of_sensible_length():
     assert vqlib.coursework.Assignment("01-quantization", " Zoe\u0301 ").student_id == "zo\u00e9"
     draws = [vqlib.coursework.rng("01-quantization", name, "q").random() for name in ("ZOE\u0301", " zo\u00e9")]

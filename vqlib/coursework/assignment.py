@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vqlib._files import write_atomically
+
 if TYPE_CHECKING:
     from vqlib.coursework import _otter
 
@@ -111,7 +113,7 @@ class Assignment:
         target = pathlib.Path(f"{self.name}_{file_name(self.student_id)}.ipynb")
         on_colab = "google.colab" in sys.modules
         notebook = self._shown() if on_colab else self._saved()
-        target.write_text(json.dumps(anonymous(notebook), indent=1))
+        write_atomically(target, json.dumps(anonymous(notebook), indent=1))
         if on_colab:
             from google.colab import files
 
