@@ -732,6 +732,19 @@ def test_too_large_a_message_is_refused_where_it_is_sent():
         wire.encode({"value": "x" * 40 * 2**20})
 
 
+def test_the_largest_notebook_reaches_the_process_in_any_script():
+    source = "\u00e9" * (handed_in.LARGEST // 2)
+    assert len(wire.encode({"do": "run", "source": source})) < handed_in.LARGEST + 100
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\u00e9\U0001f600\0\x7f\u2028"], ids=ascii)
+def test_text_arrives_as_it_was_also_half_a_character(text):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(wire.encode({"value": text}))
+        assert wire.receive(ours) == {"value": text}
+
+
 @pytest.mark.parametrize("dtype", ["O", "f4,f4", "M8[s]", "V8", "no type"])
 def test_only_arrays_of_numbers_and_text_are_unpacked(dtype):
     with pytest.raises(TypeError):
@@ -1062,6 +1075,27 @@ def test_a_number_of_jobs_that_is_none_is_refused(jobs, capsys):
     with pytest.raises(SystemExit):
         command.make_parser().parse_args(["grade", "bundle", "submissions", f"--jobs={jobs}"])
     assert f"--jobs: an integer of at least 1 is needed, but '{jobs}' was given." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("megabytes", ["-1", "0", "8GB", "1.5"])
+def test_a_memory_that_is_none_is_refused(megabytes, capsys):
+    with pytest.raises(SystemExit):
+        command.make_parser().parse_args(["grade", "bundle", "submissions", f"--memory={megabytes}"])
+    assert f"--memory: an integer of at least 1 is needed, but '{megabytes}' was given." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["cell", "total"])
+@pytest.mark.parametrize("text", ["-5", "0", "nan", "inf"])
+def test_a_time_that_is_none_is_refused(option, text, capsys):
+    with pytest.raises(SystemExit):
+        command.make_parser().parse_args(["grade", "bundle", "submissions", f"--{option}={text}"])
+    assert f"--{option}: a number of seconds above 0 is needed, but '{text}' was given." in capsys.readouterr().err
+
+
+def test_limits_are_those_of_the_command_line():
+    words = ["grade", "bundle", "submissions", "--cell", "0.5", "--total", "60", "--memory", "512", "--jobs", "3"]
+    arguments = command.make_parser().parse_args(words)
+    assert (arguments.cell, arguments.total, arguments.memory, arguments.jobs) == (0.5, 60, 512, 3)
 
 
 def test_jobs_suit_the_machine():

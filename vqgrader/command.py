@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import math
 import pathlib
 import signal
 import sys
@@ -16,11 +17,19 @@ def local_time(text: str) -> datetime.datetime:
     return time.astimezone().replace(tzinfo=None) if time.tzinfo else time
 
 
-def number_of_jobs(text: str) -> int:
-    """Return a number of notebooks at a time, at least 1."""
+def integer(text: str) -> int:
+    """Return an integer of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"an integer of at least 1 is needed, but {text!r} was given.")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds above 0."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"a number of seconds above 0 is needed, but {text!r} was given.")
+    return number
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -33,12 +42,10 @@ def make_parser() -> argparse.ArgumentParser:
     grade.add_argument("--out", type=pathlib.Path, help="where results go; build/grades/NN-name by default")
     grade.add_argument("--roster", type=pathlib.Path, help="a CSV file with a column student")
     grade.add_argument("--deadline", type=local_time, help="such as 2026-12-01T23:59, local time")
-    grade.add_argument(
-        "--jobs", type=number_of_jobs, help="notebooks at a time; by default as many as suit this machine"
-    )
-    grade.add_argument("--cell", type=float, default=Limits.cell, help="seconds for a cell or a test's call")
-    grade.add_argument("--total", type=float, default=Limits.total, help="seconds for a notebook")
-    grade.add_argument("--memory", type=int, default=Limits.memory, help="MB of address space")
+    grade.add_argument("--jobs", type=integer, help="notebooks at a time; by default as many as suit this machine")
+    grade.add_argument("--cell", type=seconds, default=Limits.cell, help="seconds for a cell or a test's call")
+    grade.add_argument("--total", type=seconds, default=Limits.total, help="seconds for a notebook")
+    grade.add_argument("--memory", type=integer, default=Limits.memory, help="MB of address space")
     grade.add_argument("--unsafe", action="store_true", help="without bubblewrap: only for code that you trust")
     return parser
 

@@ -87,14 +87,14 @@ def one_line(kind: str, message: object) -> str:
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """Return a message as bytes.
+    """Return a message as bytes, its text in UTF-8: as long as it is in a notebook's file, in any script.
 
     Raises
     ------
     OverflowError
         If it is too long.
     """
-    text = json.dumps(message).encode()
+    text = json.dumps(message, ensure_ascii=False).encode(errors="surrogatepass")  # as json.loads decodes
     if len(text) > LONGEST:
         raise OverflowError(f"too large to hand over: {len(text) / 2**20:.0f} MB, and {LONGEST >> 20} MB may be")
     return len(text).to_bytes(4, "big") + text
