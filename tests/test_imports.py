@@ -53,6 +53,9 @@ def test_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'vqlib' has no attribute 'VQVAE3'"):
         _ = vqlib.VQVAE3
     assert not hasattr(vqlib, "_nothing")
+    assert not hasattr(vqlib, "nonsense.more")
+    assert not hasattr(vqlib, "book.runs")
+    assert not hasattr(vqlib, "")
 
 
 def test_import_brings_neither_keras_nor_matplotlib_whatever_the_command_line():

@@ -103,7 +103,7 @@ if not TYPE_CHECKING:  # a checker would take any name for one of the package's
         """Import a public name, or a module of the package, where it is first used (PEP 562)."""
         if name in _HOMES:
             value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-        elif not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}"):
+        elif name.isidentifier() and not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}"):
             value = importlib.import_module(f"{__name__}.{name}")
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
