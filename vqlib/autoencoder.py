@@ -234,7 +234,7 @@ class Autoencoder(CheckedModel):
         for place in places:
             level = self.levels[place]
             if isinstance(level.quantizer, VectorQuantizer):
-                level.quantizer.check_start(len(images) * int(np.prod(level.code_shape)), method)
+                level.quantizer.check_start(shape_of(images)[0] * math.prod(level.code_shape), method)
         if len(places) > 1:  # the first codebook must not move where what a later one starts from is not finite
             self._encode_levels(images, batch_size)
         for place in places:
