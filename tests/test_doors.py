@@ -739,5 +739,5 @@ def test_checks_take_little_memory(monkeypatch, dtype):
 @pytest.mark.parametrize("make", ["tiny_vqvae", "tiny_vqvae2"])
 def test_model_called_on_whole_numbers_says_how_to_convert_them(make, images, request):
     model = request.getfixturevalue(make)()
-    with pytest.raises(TypeError, match="must be floating point, but are uint8. Convert"):
+    with pytest.raises(TypeError, match=r"must be floating point, but are uint8\. Convert"):
         model(keras.ops.convert_to_tensor((images + 0.5) * 255, "uint8"))
