@@ -83,7 +83,6 @@ def test_halves_do_what_the_tokenizer_does(name, pictures):
         np.testing.assert_array_equal(one, other)
     decoded = halves.decoder.predict(codes, verbose=0)
     np.testing.assert_allclose(decoded, model.decode(codes), atol=1e-6)
-    assert decoded.min() >= -0.5
     assert halves.encoder.trainable_variables == halves.decoder.trainable_variables == []
     assert model.trainable_variables  # the tokenizer itself can still be trained
 

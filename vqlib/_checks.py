@@ -87,8 +87,12 @@ def to_numpy(x: Any) -> np.ndarray:
 def parts_of(x: Any) -> Iterator[np.ndarray]:
     """Yield an array or tensor part by part, as NumPy arrays that are small whatever its size."""
     shape = shape_of(x)
+    if not shape:
+        yield to_numpy(x)
+        return
     rows = max(1, VALUES_AT_ONCE // max(1, math.prod(shape[1:])))
-    return (to_numpy(x[start : start + rows]) for start in range(0, shape[0], rows))
+    for start in range(0, shape[0], rows):
+        yield to_numpy(x[start : start + rows])
 
 
 def range_of(x: Any) -> tuple[float, float]:

@@ -35,7 +35,7 @@ class Encoder(Half):
 
 
 class Decoder(Half):
-    """Codes (B, h, w) int32, or the pair of them, to images (B, H, W, C), float32 in [-0.5, 0.5]."""
+    """Codes (B, h, w) int32, or the pair of them, to images (B, H, W, C), float32."""
 
     def call(self, codes: Any) -> Tensor:
         """Return the images."""
