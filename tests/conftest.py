@@ -1,14 +1,10 @@
 """Fixtures that several test files share."""
 
-import os
-
-if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each: workers that all want every core wait for each other
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-
 import vqlib  # isort: skip, before Keras: it silences TensorFlow's start-up messages
 
 import fcntl
 import importlib.util
+import os
 import pathlib
 import shutil
 import subprocess
@@ -24,6 +20,12 @@ from hypothesis import settings
 # Derandomized: the same examples on every machine and in every run, so that no test fails by chance.
 settings.register_profile("vqlib", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("vqlib")
+if "PYTEST_XDIST_WORKER" in os.environ and keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Workers that all want every core wait for each other. Not by the environment: the kernels that run notebooks would
+    # inherit it, and with another number of threads the last digits of their outputs differ.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
 mpl.use("agg")  # not by MPLBACKEND: the kernels that run the notebooks would inherit it
 # The marks, each for what tests need beyond vqlib: the slowest first, and last the tests that look at notebooks which
 # have run.
