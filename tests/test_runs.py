@@ -1,5 +1,6 @@
 """Profiles, and trainings that survive an interruption."""
 
+import importlib
 import json
 import os
 import pathlib
@@ -644,8 +645,11 @@ def test_prior_resumes_too(tiny_prior, tmp_path, rng):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="elsewhere, Keras's order of examples is not kept")
 @pytest.mark.parametrize("name", ["vqvae", "pixelcnn", "gated"])
 def test_killed_run_ends_with_the_same_numbers_as_a_whole_one(name, tmp_path):
+    tensorflow = importlib.import_module("tensorflow")
     command = [sys.executable, interruptible.__file__, name, tmp_path / "killed"]
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(vqlib.__file__).parents[1])}
+    # As many threads as here, 0 for all: with another number, the last digits differ.
+    environment["TF_NUM_INTRAOP_THREADS"] = str(tensorflow.config.threading.get_intra_op_parallelism_threads())
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdout.readline() == "half way\n"
         child.kill()
