@@ -141,6 +141,7 @@ address: $(INSTALLED) ## set the repository's public address everywhere: make ad
 lint: $(INSTALLED) ## check code style, notebooks included, types, spelling, and what files say of each other
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --line-length 80 notebooks/*.ipynb
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -q -p no:randomly -m lint $(call marked,lint)

@@ -58,10 +58,20 @@ SETUP = f"""\
 # Works on Colab and on a laptop: installs only what is missing.
 import importlib.util
 
-needed = ("tensorflow", "tensorflow_probability", "tf_keras", "matplotlib", "sklearn", "vqlib")
+needed = (
+    "tensorflow",
+    "tensorflow_probability",
+    "tf_keras",
+    "matplotlib",
+    "sklearn",
+    "vqlib",
+)
 missing = [name for name in needed if importlib.util.find_spec(name) is None]
 if missing:
-    print("Installing vqlib and, of what it needs, only what is missing here:", ", ".join(missing))
+    print(
+        "Installing vqlib and, of what it needs, only what is missing here:",
+        ", ".join(missing),
+    )
     %pip install --quiet "vqlib[chapters]{VERSION}"
 
 """
@@ -198,10 +208,10 @@ def execute(notebook, title, **environment):
 
 
 def program(source):
-    """Return what a cell computes, and nothing of how it is written: neither format, comments nor order of imports."""
+    """Return what a cell computes, not how it is written: no format, comments, docstrings, nor order of imports."""
     python = TransformerManager().transform_cell(source)  # magics become calls
     body, imports = [], []
-    for statement in [*ast.parse(python).body, None]:
+    for statement in [*without_docstrings(ast.parse(python), ast.ClassDef, ast.FunctionDef).body, None]:
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             statement.names.sort(key=ast.dump)
             imports.append(ast.dump(statement))
@@ -218,11 +228,15 @@ def program(source):
 
 def program_of_module(source):
     """Return what a module computes: its syntax tree without docstrings."""
-    tree = ast.parse(source)
+    return ast.dump(without_docstrings(ast.parse(source), ast.Module, ast.ClassDef, ast.FunctionDef))
+
+
+def without_docstrings(tree, *kinds):
+    """Return a syntax tree without the docstrings of these kinds of nodes."""
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+        if isinstance(node, kinds) and ast.get_docstring(node) is not None:
             del node.body[0]
-    return ast.dump(tree)
+    return tree
 
 
 def file_of(module):

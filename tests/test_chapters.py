@@ -81,6 +81,25 @@ def test_hint_check_and_solution_of_an_exercise_lie_behind_folds(path):
     assert with_a_check >= 3
 
 
+def wide_lines(text):
+    """Return the lines of code above 80 characters that a chapter's page shows, folded cells left out."""
+    cells = re.findall(r"^```\{code-cell\} ipython3\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    shown = [cell for cell in cells if not re.search(r"^:?tags: \[.*hide-(input|cell).*\]$", cell, re.MULTILINE)]
+    code = [re.sub(r"\A---\n.*?^---\n", "", cell, flags=re.MULTILINE | re.DOTALL) for cell in shown]
+    return [line for cell in code for line in cell.splitlines() if len(line) > 80]
+
+
+@every_chapter
+def test_code_fits_the_page(path):
+    assert not wide_lines(path.read_text())
+
+
+def test_code_that_does_not_fit_is_found():
+    wide = "x = 1  # " + 80 * "-"
+    cell = "```{code-cell} ipython3\n%s" + wide + "\n```\n"
+    assert wide_lines(cell % "" + cell % ":tags: [hide-input]\n\n") == [wide]
+
+
 # Numbers that only a run can know, as they look in prose.
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 RESULTS = {
