@@ -9,6 +9,7 @@ that their text is legible on a phone. Shapes, masks and what a network sees are
 """
 
 import html
+import re
 
 import numpy as np
 from docutils import nodes
@@ -18,6 +19,8 @@ from sphinx.util.docutils import SphinxDirective
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"  # vqlib.plots.COLORS; a test compares
 SIDE = 7  # of the grids of codes
 WIDTH = 360
+SUBSCRIPT = re.compile(r"_(\w)")
+LOWERED = r'<tspan dy="3" font-size="75%">\1</tspan><tspan dy="-3">&#8203;</tspan>'  # and what follows, back up
 
 
 class Drawing:
@@ -27,14 +30,14 @@ class Drawing:
         self.parts = []
 
     def text(self, x, y, words, size=13, anchor="middle", color="currentColor", turn=None):
-        """Write words, line by line, around (x, y)."""
+        """Write words, line by line, around (x, y); the letter behind an underscore is a subscript."""
         lines = words.split("\n")
         turned = f' transform="rotate({turn} {x} {y})"' if turn else ""
         for number, line in enumerate(lines):
             place = y + (number - (len(lines) - 1) / 2) * size * 1.2
             self.parts.append(
                 f'<text x="{x}" y="{place:g}" font-size="{size}" text-anchor="{anchor}" dominant-baseline="central" '
-                f'fill="{color}"{turned}>{html.escape(line)}</text>'
+                f'fill="{color}"{turned}>{SUBSCRIPT.sub(LOWERED, html.escape(line))}</text>'
             )
 
     def box(self, x, y, words, width=132, height=38, color="currentColor"):
