@@ -119,13 +119,19 @@ def generate_chapter(source):
                 )
             cell.metadata.update({"cellView": "form", "jupyter": {"source_hidden": True}})  # Colab's, and JupyterLab's
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    first.source = SETUP + first.source
+    first.source = with_installation(first.source)
     title, _, text = notebook.cells[0].source.partition("\n")
     parts = [nbformat.v4.new_markdown_cell(part) for part in (title, way_back(source.stem), text.strip())]
     parts[1].metadata["tags"] = ["remove-cell"]  # the book needs no way to itself
     notebook.cells[:1] = parts
     name_cells(notebook)
     return notebook
+
+
+def with_installation(source):
+    """Return a first cell with the installation in it: below its title, if it is folded and has one."""
+    title = re.match(r"# @title .*\n|", source)[0]
+    return title + SETUP + source.removeprefix(title)
 
 
 def way_back(stem):

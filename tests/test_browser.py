@@ -5,6 +5,7 @@ import contextlib
 import functools
 import gzip
 import http.server
+import re
 import threading
 import types
 import urllib.parse
@@ -80,6 +81,16 @@ THIN = """() => {
     if (kinds.every((kind) => seen.has(kind))) code.textContent = "code";
     kinds.forEach((kind) => seen.add(kind));
   }
+}"""
+# How a chapter begins, up to the last of its cells tagged `setup`: a picture, a caption, or what a cell is called.
+BEGINNING = """() => {
+  const name = (part) => {
+    if (part.matches("p.cell-caption")) return "caption";
+    if (part.querySelector(".cell_output img")) return "picture";
+    return (part.querySelector("summary > .collapsed") || part.querySelector("pre")).textContent.split("\\n")[0];
+  };
+  const parts = [...document.querySelectorAll("article :is(div.cell, p.cell-caption)")];
+  return parts.slice(0, parts.findLastIndex((part) => part.matches(".tag_setup")) + 1).map(name);
 }"""
 STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 REACHABLE = 600  # milliseconds in which the theme lets Tab stop at what has begun to scroll
@@ -417,6 +428,78 @@ def test_every_fold_of_a_chapter_opens_by_keyboard(browser, address, chapter):
         assert fold.evaluate("fold => fold.open")
         assert inside.is_visible()
     page.close()
+    assert not record.foreign + record.failed + record.errors
+
+
+def setup_cells(chapter):
+    """Return what the cells of a chapter that are tagged `setup` are called: the title, or the first line."""
+    text = (BOOK / f"{chapter}.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^```\{code-cell\} ipython3\n:tags: \[setup\b.*\]\n\n(.*)$", text, re.MULTILINE)
+    return [line.removeprefix("# @title ") for line in cells]
+
+
+with_setup_cells = pytest.mark.parametrize("chapter", [chapter for chapter in CHAPTERS if setup_cells(chapter)])
+
+
+@with_setup_cells
+def test_chapter_begins_with_a_picture_and_its_caption_and_then_comes_what_sets_it_up(browser, address, chapter):
+    page, record, _ = open_page(browser, f"{address}notebooks/{chapter}.html", address)
+    found = page.evaluate(BEGINNING)
+    page.close()
+    assert len(found) >= 4
+    assert found == ["picture", "caption", *setup_cells(chapter)]
+    assert not record.foreign + record.failed + record.errors
+
+
+@with_setup_cells
+def test_without_its_script_a_chapter_begins_as_its_notebook_does(browser, address, chapter):
+    page = browser.new_page()
+    page.route("**/setup.js*", lambda route: route.abort())
+    page.goto(f"{address}notebooks/{chapter}.html")
+    found = page.evaluate(BEGINNING)
+    page.close()
+    assert found == setup_cells(chapter)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("sspktc", "pksstc"),
+        ("spkkt", "pkkst"),
+        ("scpk", "cpks"),  # what is no set-up stays
+        ("sptk", "pstk"),  # the caption is not this picture's
+        ("spkspk", "pksspk"),
+        ("sct", "sct"),  # no picture
+        ("t", "t"),
+    ],
+)
+def test_setup_cells_go_below_the_first_picture_and_its_captions_and_all_else_stays(browser, before, after):
+    part = {
+        "s": "<div class='cell tag_setup' id='s'></div>",
+        "c": "<div class='cell' id='c'><div class='cell_output'>printed</div></div>",
+        "p": "<div class='cell' id='p'><div class='cell_output'><img alt=''></div></div>",
+        "k": "<p class='cell-caption' id='k'></p>",
+        "t": "<p id='t'></p>",
+    }
+    script = (BOOK / "_static" / "setup.js").read_text(encoding="utf-8")
+    page = browser.new_page()
+    page.set_content(f"<script>{script}</script><article class='bd-article'>{''.join(map(part.get, before))}</article>")
+    found = page.evaluate("[...document.querySelector('article').children].map((part) => part.id).join('')")
+    page.close()
+    assert found == after
+
+
+def test_below_the_picture_folds_open_and_copy_and_anchors_lead_where_they_led(browser, address):
+    page, record, _ = open_page(browser, f"{address}notebooks/06-codebooks.html#what-health-is", address)
+    assert 0 <= page.locator("#what-health-is h2").bounding_box()["y"] < 300
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    fold = page.locator(".tag_setup details").nth(1)
+    fold.locator("summary").click()
+    fold.locator("button.copybtn").click(force=True)  # shown under the pointer
+    copied = page.evaluate("navigator.clipboard.readText()")
+    page.close()
+    assert copied.startswith("import vqlib  # isort: skip")
+    assert copied.strip().endswith('"mnist")')
     assert not record.foreign + record.failed + record.errors
 
 
