@@ -1,5 +1,6 @@
 """The text of the chapters: each has the parts that a reader counts on."""
 
+import json
 import pathlib
 import re
 
@@ -98,6 +99,140 @@ def test_code_that_does_not_fit_is_found():
     wide = "x = 1  # " + 80 * "-"
     cell = "```{code-cell} ipython3\n%s" + wide + "\n```\n"
     assert wide_lines(cell % "" + cell % ":tags: [hide-input]\n\n") == [wide]
+
+
+# The chapters that begin with a picture and number their figures. Here until all do.
+FRAMED = ("06-codebooks", "08-two-levels")
+CAPTION = re.compile(r"\*Figure (\d+\.\d+)\. [^*]+\*")
+
+
+def cells_of(stem):
+    """Return the cells of a chapter's notebook, with their outputs: for each its kind, text, tags and pictures."""
+    found = []
+    for cell in json.loads((ROOT / "notebooks" / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"]:
+        pictures = [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+        text, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
+        found.append({"kind": cell["cell_type"], "text": text, "tags": tags, "pictures": len(pictures)})
+    return found
+
+
+def captions_behind(cells, i):
+    """Return the numbers of the captions that stand directly behind a cell."""
+    following, found = cells[i + 1 : i + 2], []
+    if following and following[0]["kind"] == "markdown":
+        for paragraph in following[0]["text"].split("\n\n"):
+            if not (match := CAPTION.fullmatch(paragraph.strip())):
+                break
+            found.append(match[1])
+    return found
+
+
+def faults_of_setup(cells):
+    """Return what is wrong with the cells of a chapter that come before its first picture."""
+    code = [cell for cell in cells if cell["kind"] == "code"]
+    first = next(i for i, cell in enumerate(code) if cell["pictures"])
+    faults = [f"before the picture: {cell['text'][:40]}" for cell in code[:first] if "setup" not in cell["tags"]]
+    faults += [f"set-up behind the picture: {cell['text'][:40]}" for cell in code[first:] if "setup" in cell["tags"]]
+    titles = ("# @title Setup\n", "# @title Imports and data\n")
+    for cell, title in zip(code[:first], titles, strict=False):
+        if not (cell["text"].startswith(title) and "hide-cell" in cell["tags"]):
+            faults.append(f"no folded {title.strip()}: {cell['text'][:40]}")
+    return faults
+
+
+def faults_of_captions(number, cells):
+    """Return what is wrong with the captions of a chapter."""
+    behind = {i: captions_behind(cells, i) for i, cell in enumerate(cells) if cell["pictures"]}
+    faults = [f"no caption: {cells[i]['text'][:60]}" for i, captions in behind.items() if not captions]
+    placed = [caption for captions in behind.values() for caption in captions]
+    if placed != [f"{number}.{i + 1}" for i in range(len(placed))]:
+        faults.append(f"not in order: {', '.join(placed)}")
+    text = "\n\n".join(cell["text"] for cell in cells if cell["kind"] == "markdown")
+    beginnings = re.findall(r"^[*_]*Figure (\d+\.\d+)\.", text, re.MULTILINE)
+    if beginnings != placed:
+        faults.append(f"written {', '.join(beginnings)}, but directly behind a figure {', '.join(placed)}")
+    return faults
+
+
+every_chapter_framed_or_not_yet = pytest.mark.parametrize(
+    "stem",
+    [pytest.param(path.stem, marks=[] if path.stem in FRAMED else pytest.mark.xfail(strict=True)) for path in SOURCES],
+)
+
+
+@every_chapter_framed_or_not_yet
+def test_chapter_begins_with_a_picture_but_for_its_setup_and_each_figure_has_a_caption_with_its_number(stem):
+    """Of a chapter that passes unexpectedly, write the name into `FRAMED`."""
+    cells = cells_of(stem)
+    assert not faults_of_setup(cells) + faults_of_captions(int(stem[:2]), cells)
+
+
+def notebook_of(words):
+    """Return cells: `s` and `i` the two of set-up, `p` a picture, `c` code, a number its caption, all else text."""
+    setup = {"s": "# @title Setup\nimport", "i": "# @title Imports and data\nimport"}
+    cells = []
+    for word in words.split():
+        tags = ["setup", "hide-cell"] if word in setup else []
+        if word in ("s", "i", "p", "c"):
+            text = setup.get(word, f"code {word}")
+            cells.append({"kind": "code", "text": text, "tags": tags, "pictures": int(word == "p")})
+            continue
+        text = f"*Figure {word}. What to\nsee.*" if re.fullmatch(r"\d\.\d", word) else word.replace("_", " ")
+        if cells and cells[-1]["kind"] == "markdown":
+            cells[-1]["text"] += f"\n\n{text}"
+        else:
+            cells.append({"kind": "markdown", "text": text, "tags": [], "pictures": 0})
+    return cells
+
+
+def test_chapter_that_is_right_has_no_fault():
+    cells = notebook_of("Title s i Text p 3.1 Text c p 3.2 c Text *Tables*:_what p 3.3 3.4")
+    assert not faults_of_setup(cells) + faults_of_captions(3, cells)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("s i c p 3.1", "before the picture: code c"),
+        ("s i p 3.1 i", "set-up behind the picture: # @title Imports"),
+        ("s s p 3.1", "no folded # @title Imports and data: # @title Setup"),
+        ("s i p Text", "no caption: code p"),
+        ("s i p", "no caption: code p"),
+        ("s i p c 3.1", "no caption: code p"),
+        ("s i p 3.2", "not in order: 3.2"),
+        ("s i p 2.1", "not in order: 2.1"),
+        ("s i p 3.1 p 3.1", "not in order: 3.1, 3.1"),
+        ("s i p 3.2 p 3.1", "not in order: 3.2, 3.1"),
+        ("s i p Text 3.1", "written 3.1, but directly behind a figure "),
+        ("s i p 3.1 c 3.2", "written 3.1, 3.2, but directly behind a figure 3.1"),
+        ("s i p 3.1 p Figure_3.2._Without_stars.", "no caption: code p"),
+        ("s i p 3.1 p *Figure_3.2._A_caption.*_And_text.", "written 3.1, 3.2, but directly behind a figure 3.1"),
+    ],
+)
+def test_chapter_made_wrong_on_purpose_has_its_fault(words, fault):
+    cells = notebook_of(words)
+    found = faults_of_setup(cells) + faults_of_captions(3, cells)
+    assert [each for each in found if each.startswith(fault)], found
+
+
+def figures_named(text):
+    """Return the numbers of the figures that a text names."""
+    named = re.findall(
+        r"\bfigures? (\d+\.\d+(?:(?:,| and| or| to|, and) \d+\.\d+)*)", " ".join(text.split()), re.IGNORECASE
+    )
+    return {number for numbers in named for number in re.findall(r"\d+\.\d+", numbers)}
+
+
+def test_every_figure_that_is_named_exists():
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")}
+    captions = {number for text in pages.values() for number in CAPTION.findall(text)}
+    assert len(captions) > 15
+    assert not {(stem, number) for stem, text in pages.items() for number in figures_named(text) - captions}
+
+
+def test_figures_are_found_where_they_are_named():
+    text = "See figure 1.2 or Figures\n3.4 and 5.6, figures 7.1 to 7.3; table 8.8, `figure, axes = plt.subplots(9.9)`."
+    assert figures_named(text) == {"1.2", "3.4", "5.6", "7.1", "7.3"}
 
 
 # Numbers that only a run can know, as they look in prose.
