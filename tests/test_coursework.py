@@ -613,6 +613,37 @@ def test_expect_refuses_what_is_not_there_or_stops():
         vqlib.coursework.expect(lambda: [np.nan, 1.0], (), [0.5, 1.0])
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (0.25, 0.4375),
+        (3, 4375),
+        (False, 4375),
+        ([0.25, 1.0], [0.4375, 1.0]),
+        ([1, 2], [1, 4375]),
+        ([1.0, 2.0], [1, 4375]),
+        ([[1, 2]], [1, 4375]),
+        (np.nan, 0.4375),
+        ([np.nan, 1.0], [0.4375, 1.0]),
+        ("text", 0.4375),
+        ({"mean": 1}, [0.4375]),
+    ],
+)
+def test_what_is_expected_is_not_given_away(answer, expected):
+    """Hidden tests say why they failed, in reports that students get: unlike the exercises, never what is right."""
+    with pytest.raises(AssertionError) as refused:
+        vqlib.coursework.compare(answer, expected)
+    assert "4375" not in str(refused.value)
+
+
+@pytest.mark.parametrize("folder", ["book/coursework", "notebooks/coursework", "vqlib/coursework/checks"])
+def test_no_assignment_uses_the_check_of_the_exercises_which_shows_what_is_expected(folder):
+    files = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".md", ".py", ".ipynb")]
+    assert len(files) >= 8
+    found = r"\bvqlib\.check\(|\bimport .*\bcheck\b|vqlib\.book\.exercises"
+    assert not [path.name for path in files if re.search(found, path.read_text(encoding="utf-8"))]
+
+
 def test_zero_may_be_missed_by_the_last_digits_and_names_stay_as_they_are():
     vqlib.coursework.compare([1e-16, 0], [0.0, 0.0])
     vqlib.coursework.compare(0.0, 1e-16)
