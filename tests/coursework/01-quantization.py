@@ -165,13 +165,14 @@ share_with = share_without = np.mean(np.argmin(terms, axis=1) != true)
 share_with, share_without, share_centred = 1 - share_with, 1 - share_without, 1 - share_centred
 
 
-# %% q4 3 of 3: NumPy, one vector at a time
+# %% q4 3 of 3: NumPy, one vector and one pair at a time
 def residual_encode(z, first, second):
     z = np.asarray(z)
     codes = np.zeros((*z.shape[:-1], 2), "int64")
     for place in np.ndindex(z.shape[:-1]):
-        codes[place][0] = np.argmin(np.linalg.norm(first - z[place], axis=1))
-        codes[place][1] = np.argmin(np.linalg.norm(z[place] - first[codes[place][0]] - second, axis=1))
+        pairs = list(np.ndindex(len(first), len(second)))
+        errors = [np.linalg.norm(z[place] - first[k] - second[j]) for k, j in pairs]
+        codes[place] = pairs[int(np.argmin(errors))]
     return codes
 
 
@@ -179,31 +180,57 @@ def residual_decode(codes, first, second):
     return second[np.asarray(codes)[..., 1]] + first[np.asarray(codes)[..., 0]]
 
 
-# %% q4 3 of 3: vqlib's quantizers
+# %% q4 3 of 3: vqlib's quantizer, with all sums as its codebook
+def residual_encode(z, first, second):
+    sums = np.concatenate([e + second for e in first])
+    vq = vqlib.VectorQuantizer(num_embeddings=len(sums), embedding_dim=sums.shape[1])
+    vq.codebook.assign(sums)
+    return ops.stack(ops.divmod(vq.encode(z), len(second)), axis=-1)
+
+
+# %% q4 3 of 3: for each codeword of the first, the best of the second
+def residual_encode(z, first, second):
+    rest = np.asarray(z)[..., None, None, :] - first[:, None] - second
+    errors = np.sum(rest**2, axis=-1)
+    one = np.argmin(errors.min(axis=-1), axis=-1)
+    two = np.argmin(np.take_along_axis(errors, one[..., None, None], axis=-2)[..., 0, :], axis=-1)
+    return np.stack([one, two], axis=-1)
+
+
+# %% q4 1 of 3: greedy, one stage after the other
+# says: one stage after the other
 def residual_encode(z, first, second):
     codes, rest = [], np.asarray(z)
     for codebook in (first, second):
-        vq = vqlib.VectorQuantizer(num_embeddings=len(codebook), embedding_dim=codebook.shape[1])
-        vq.codebook.assign(codebook)
-        codes.append(vq.encode(rest))
-        rest = rest - vq.decode(codes[-1])
-    return ops.stack(codes, axis=-1)
+        codes.append(np.argmin(np.sum((rest[..., None, :] - codebook) ** 2, axis=-1), axis=-1))
+        rest = rest - codebook[codes[-1]]
+    return np.stack(codes, axis=-1)
 
 
-# %% q4 1 of 3: the second codebook sees the vector itself
-# says: leaves over
+# %% q4 1 of 3: each codebook sees the vector itself
+# says: searched alone
 def residual_encode(z, first, second):
     near = [np.argmin(np.sum((z[..., None, :] - e) ** 2, axis=-1), axis=-1) for e in (first, second)]
     return np.stack(near, axis=-1)
 
 
-# %% q4 1 of 3: the remainder has the wrong sign
-# says: wrong sign
+# %% q4 1 of 3: one name for the pair
+# says: one name for the pair
+reference_encode = residual_encode
+
+
 def residual_encode(z, first, second):
-    one = np.argmin(np.sum((z[..., None, :] - first) ** 2, axis=-1), axis=-1)
-    rest = first[one] - z
-    two = np.argmin(np.sum((rest[..., None, :] - second) ** 2, axis=-1), axis=-1)
-    return np.stack([one, two], axis=-1)
+    codes = np.asarray(reference_encode(z, first, second))
+    return codes[..., 0] * len(second) + codes[..., 1]
+
+
+# %% q4 1 of 3: the second code before the first
+# says: stands before
+reference_encode = residual_encode
+
+
+def residual_encode(z, first, second):
+    return np.asarray(reference_encode(z, first, second))[..., ::-1]
 
 
 # %% q4 1 of 3: codes as floats
