@@ -1,4 +1,4 @@
-"""Chapter 1: its checks of exercises take what is right in any form, refuse what is wrong, and say what is wrong with it."""
+"""Chapter 1: checks of exercises take right answers in any form, refuse wrong ones, and say what is wrong with them."""
 
 import ast
 import functools
@@ -191,7 +191,12 @@ WRONG = [
     (4, "one name for all parts", lambda x, b: product(x, b) @ 2 ** np.arange(len(b)), "The shape is (3,), but (3, 2)"),
     (5, "the vector at each stage", lambda x, b: residual(x, b, sign=0), "It does not see the vector itself"),
     (5, "added, not subtracted", lambda x, b: residual(x, b, sign=1), "2.6 is left"),
-    (5, "only the last codeword subtracted", lambda x, b: residual(x, b, keep=True), "what all stages before have left"),
+    (
+        5,
+        "only the last codeword subtracted",
+        lambda x, b: residual(x, b, keep=True),
+        "what all stages before have left",
+    ),
     (5, "stages in rows", lambda x, b: residual(x, b, axis=0), "The shape is (2, 3), but (3, 2) is expected"),
     (5, "the last stage only", lambda x, b: residual(x, b)[:, -1], "The shape is (3,), but (3, 2) is expected"),
     (6, "the price is ignored", lambda x, c, price, steps: priced(x, c, 0.0, steps), "changes to the shorter name"),

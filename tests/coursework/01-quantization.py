@@ -185,7 +185,7 @@ def residual_encode(z, first, second):
     sums = np.concatenate([e + second for e in first])
     vq = vqlib.VectorQuantizer(num_embeddings=len(sums), embedding_dim=sums.shape[1])
     vq.codebook.assign(sums)
-    return ops.stack(ops.divmod(vq.encode(z), len(second)), axis=-1)
+    return np.stack(np.divmod(np.asarray(vq.encode(z)), len(second)), axis=-1)
 
 
 # %% q4 3 of 3: for each codeword of the first, the best of the second
