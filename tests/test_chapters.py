@@ -54,6 +54,14 @@ def test_every_fold_of_a_quiz_is_a_choice(path):
 
 
 @every_chapter
+def test_questions_and_choices_of_a_quiz_are_shown_as_they_are_meant(path):
+    """Markdown directly behind a fold stays raw text, and a fold's summary knows no mathematics."""
+    text = section(path, "Check yourself")
+    assert not re.findall(r"</details>\n(?!\n|<details)[^\n]+", text)
+    assert not re.findall(r"<summary>[^\n]*\$[^\n]*</summary>", text)
+
+
+@every_chapter
 def test_place_and_length_of_a_choice_do_not_give_the_answer_away(path):
     places, longest = [], 0
     for _, choices in quiz(path):
