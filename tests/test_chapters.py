@@ -274,7 +274,7 @@ SOURCES_OF_NUMBERS = [
     ("03-training", "each batch alone has a perplexity of 1", "an exercise"),
     ("03-training", "both together have a perplexity of 2", "an exercise"),
     ("03-training", "A perplexity of 1 means", "the definition"),
-    ("05-pixelcnn", "A prior reaches 1.2 nats a code", "an exercise"),
+    ("05-pixelcnn", "A prior reaches 1.2 nats per code", "an exercise"),
     ("06-codebooks", "With 12 codes in use", "an example"),
     ("06-codebooks", "here 0.002 in each of its numbers", "the learning rate of the cell above"),
     ("06-codebooks", "test MSE of 0.00418", "the keras.io example, run as written, linked there"),
