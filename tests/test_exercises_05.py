@@ -134,9 +134,7 @@ WRONG = {
         "the wrong sign": lambda nats, keep: softmax(nats[:, keep].sum(axis=1)),
         "the mean": lambda nats, keep: softmax(-nats[:, keep].mean(axis=1)),
         "not normalised": lambda nats, keep: np.exp(-nats[:, keep].sum(axis=1)),
-        "underflow": lambda nats, keep: (
-            np.exp(-nats[:, keep].sum(axis=1)) / np.sum(np.exp(-nats[:, keep].sum(axis=1)))
-        ),
+        "underflow": lambda nats, keep: np.exp(-nats[:, keep].sum(axis=1)) / np.sum(np.exp(-nats[:, keep].sum(axis=1))),
         "the nats themselves": lambda nats, keep: nats[:, keep].sum(axis=1) / nats[:, keep].sum(),
         "only the last kept place": lambda nats, keep: softmax(-nats[:, -1, -1]),
     },
@@ -144,14 +142,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize(
-    ("exercise", "answer"), [pytest.param(e, a, id=f"{e}-{i}") for e, tried in RIGHT.items() for i, a in enumerate(tried)]
+    ("exercise", "answer"), [pytest.param(e, a, id=f"{e}-{i}") for e in RIGHT for i, a in enumerate(RIGHT[e])]
 )
 def test_right_answers_pass(chapter, exercise, answer):
     assert passes(chapter, exercise, answer)
 
 
 @pytest.mark.parametrize(
-    ("exercise", "answer"), [pytest.param(e, a, id=f"{e}-{w}") for e, tried in WRONG.items() for w, a in tried.items()]
+    ("exercise", "answer"), [pytest.param(e, a, id=f"{e}-{w}") for e in WRONG for w, a in WRONG[e].items()]
 )
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
 def test_wrong_answers_do_not_pass(chapter, exercise, answer):
