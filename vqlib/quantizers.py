@@ -50,7 +50,11 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
 
 
 def straight_through(z: Tensor, z_q: Tensor) -> Tensor:
-    """Return `z_q`, with the gradient of `z`: both (..., D). Bengio, Léonard and Courville (2013)."""
+    """Return `z_q`, with the gradient of `z`: both (..., D).
+
+    The idea is Hinton's (2012, lecture 15b of his online course); Bengio, Léonard and Courville (2013) named it and
+    compared it with others.
+    """
     return z + ops.stop_gradient(z_q - z)
 
 
