@@ -1,0 +1,183 @@
+"""Chapter 4: its checks of exercises take what is right in any form, and refuse what is wrong."""
+
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from keras import ops
+
+import vqlib
+
+CHAPTER = pathlib.Path(__file__).parents[1] / "book" / "04-seeing-codes.md"
+CELLS = re.findall(r"^```\{code-cell\} ipython3\n(.*?)^```$", CHAPTER.read_text(), re.MULTILINE | re.DOTALL)
+NAMES = {1: "decoder_reach", 2: "tidy", 3: "bag_of_codes", 4: "hamming", 6: "own_share"}
+
+
+def passes(exercise, attempt):
+    """Return whether an attempt passes the check of an exercise, run as a reader runs it."""
+    (cell,) = [cell for cell in CELLS if f"# @title Check of exercise 4.{exercise}\n" in cell]
+    namespace = {"np": np, "vqlib": vqlib, NAMES[exercise]: attempt}
+    exec(cell[cell.index("# @title") :], namespace)
+    return namespace["filled_in"]
+
+
+def solution(exercise):
+    """Return the chapter's own solution."""
+    (cell,) = [cell for cell in CELLS if f"# @title Solution to exercise 4.{exercise}\n" in cell]
+    namespace = {"np": np}
+    exec(cell[cell.index("# @title") : cell.index("\n\nassert ")], namespace)
+    return namespace[f"solution_4_{exercise}"]
+
+
+@pytest.mark.parametrize("exercise", NAMES)
+def test_blank_is_told_from_a_wrong_answer(exercise, capsys):
+    assert passes(exercise, lambda *arguments: None) is False
+    assert "nothing returned yet" in capsys.readouterr().out
+
+
+def reach_in_closed_form(kernels, strides):
+    return 1 + sum((k - 1) * int(np.prod(strides[i + 1 :])) for i, k in enumerate(kernels))
+
+
+def renamed_one_by_one(codes, order):
+    rows = {int(old): new for new, old in enumerate(order)}
+    return np.vectorize(rows.get)(codes)
+
+
+def shares(patches, pairs=True):
+    patches = np.reshape(patches, (len(patches), -1))
+    n, squares = len(patches), np.sum(patches**2)
+    total = np.sum(np.sum(patches, axis=0) ** 2)
+    return (total - squares) / (n - 1) / squares if pairs else total / n / squares
+
+
+def left_out(patches, pairs=True):
+    return [shares(np.delete(patches, i, axis=0), pairs) for i in range(len(patches))]
+
+
+def gram_share(patches):
+    flat = np.reshape(patches, (len(patches), -1))
+    gram = flat @ flat.T
+    n = len(gram)
+    return gram[~np.eye(n, dtype=bool)].mean() / np.diag(gram).mean()
+
+
+def gram_own_share(patches):
+    found = [gram_share(np.delete(patches, i, axis=0)) for i in range(len(patches))]
+    return [gram_share(patches), np.std(found) * np.sqrt(len(found) - 1)]
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        *[(exercise, solution(exercise)) for exercise in NAMES],
+        (1, reach_in_closed_form),
+        (1, lambda kernels, strides: np.int64(reach_in_closed_form(kernels, strides))),
+        (2, lambda codes, order: np.argsort(order)[codes]),
+        (2, renamed_one_by_one),
+        (2, lambda codes, order: np.argmax(codes[..., None] == order, axis=-1)),
+        (3, lambda codes, k: np.sum(codes[..., None] == np.arange(k), axis=(1, 2))),
+        (3, lambda codes, k: [[int(np.sum(grid == i)) for i in range(k)] for grid in codes]),
+        (4, lambda query, collection: [int(np.sum(grid != query)) for grid in collection]),
+        (4, lambda query, collection: np.count_nonzero(collection - query, axis=(1, 2))),
+        (4, lambda query, collection: ops.sum(ops.cast(ops.not_equal(query, collection), "int32"), axis=(1, 2))),
+        (6, gram_own_share),
+    ],
+)
+def test_right_answers_pass_however_they_are_written(exercise, answer):
+    assert passes(exercise, answer) is True
+
+
+def encoder_field(kernels, strides):
+    field, jump = 1, 1
+    for k, s in zip(kernels, strides, strict=True):
+        field, jump = field + (k - 1) * jump, jump * s
+    return field
+
+
+def reach(kernels, strides, step):
+    n = 1
+    for k, s in zip(kernels, strides, strict=True):
+        n = step(n, k, s)
+    return n
+
+
+def renamed_in_place(codes, order):
+    codes = codes.copy()
+    for new, old in enumerate(order):
+        codes[codes == old] = new
+    return codes
+
+
+def present(codes, k):
+    bags = np.zeros((len(codes), k), int)
+    for bag, grid in zip(bags, codes, strict=True):
+        bag[grid] += 1  # an index that occurs twice counts once
+    return bags
+
+
+def bags_of_names(query, collection):
+    """Compare which codes there are, and forget where."""
+    return [int(np.sum(np.sort(query, axis=None) != np.sort(grid, axis=None))) for grid in collection]
+
+
+def jackknife(patches, factor, pairs=True):
+    found = left_out(patches, pairs)
+    return shares(patches, pairs), np.sqrt(factor(len(found)) * np.sum((found - np.mean(found)) ** 2))
+
+
+def right_factor(n):
+    return (n - 1) / n
+
+
+def around_the_mean(patches):
+    """Return the share around the mean patch of the others, a correlation of pixels."""
+    flat = np.reshape(patches, (len(patches), -1))
+    table = np.corrcoef(flat + 1e-9 * np.arange(flat.shape[1]))
+    return np.mean(table[~np.eye(len(table), dtype=bool)]), 0.0
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        (1, lambda kernels, strides: reach_in_closed_form(kernels[::-1], strides[::-1])),
+        (1, encoder_field),
+        (1, lambda kernels, strides: reach(kernels, strides, lambda n, k, s: n * s + k)),
+        (1, lambda kernels, strides: reach(kernels, strides, lambda n, k, s: (n - 1) * s + k - 1)),
+        (1, lambda kernels, strides: reach(kernels, strides, lambda n, k, s: (n - 1) + k)),  # no stride
+        (1, lambda kernels, strides: reach(kernels, strides, lambda n, k, s: max(n * s, (n - 1) * s + k))),
+        (2, lambda codes, order: order[codes]),
+        (2, lambda codes, order: codes),
+        (2, renamed_in_place),
+        (2, lambda codes, order: order[order[codes]]),  # right where three names go round
+        (2, lambda codes, order: np.argsort(-order)[codes]),
+        (3, lambda codes, k: np.bincount(codes.ravel(), minlength=k)),
+        (3, lambda codes, k: np.stack([np.bincount(grid.ravel()) for grid in codes])),
+        (3, lambda codes, k: np.sum(codes[..., None] == np.arange(k), axis=(1, 2)) / codes[0].size),
+        (3, lambda codes, k: np.any(codes[..., None] == np.arange(k), axis=(1, 2)).astype(int)),
+        (3, present),
+        (3, lambda codes, k: np.sum(codes[:, 0, :, None] == np.arange(k), axis=1)),  # the first row alone
+        (4, lambda query, collection: np.mean(query != collection, axis=(1, 2))),
+        (4, lambda query, collection: np.sum(np.abs(query - collection), axis=(1, 2))),
+        (4, lambda query, collection: np.sum(query == collection, axis=(1, 2))),
+        (4, lambda query, collection: np.sum(query != collection)),
+        (4, bags_of_names),
+        (4, lambda query, collection: np.sum(np.any(query != collection, axis=1), axis=1)),  # columns that differ
+        (6, lambda patches: jackknife(patches, right_factor, pairs=False)),  # each patch with itself as well
+        (6, lambda patches: jackknife(patches, lambda n: 1 / n)),  # the spread of the shares
+        (6, lambda patches: jackknife(patches, lambda n: 1 / n / (n - 1))),  # as of independent shares
+        (6, lambda patches: jackknife(patches, lambda n: 1.0)),
+        (6, lambda patches: shares(patches)),  # no error
+        (6, around_the_mean),
+        (6, lambda patches: (np.sqrt(max(shares(patches), 0)), jackknife(patches, right_factor)[1])),
+    ],
+)
+def test_wrong_answers_do_not_pass(exercise, answer, capsys):
+    assert passes(exercise, answer) is False
+    assert "not yet" in capsys.readouterr().out
+
+
+def test_a_mean_is_not_called_right_but_of_another_type(capsys):
+    assert passes(4, lambda query, collection: np.mean(query != collection, axis=(1, 2))) is False
+    assert "values are right" not in capsys.readouterr().out
