@@ -2,17 +2,14 @@
 
 import ast
 import functools
-import pathlib
-import re
 
+import chapters
 import numpy as np
 import pytest
 from keras import ops
 
 import vqlib
 
-CHAPTER = pathlib.Path(__file__).parents[1] / "book" / "01-quantization.md"
-CELLS = re.findall(r"^```\{code-cell\} ipython3\n(.*?)^```$", CHAPTER.read_text(), re.MULTILINE | re.DOTALL)
 NAMES = {
     1: "dense_bias",
     2: "compression_ratio",
@@ -23,17 +20,7 @@ NAMES = {
 }
 
 
-def defined_by(*names):
-    """Return functions of the chapter, by name; of one that it defines twice, the last."""
-    namespace = {"np": np}
-    for cell in CELLS:
-        for node in ast.parse(re.sub(r"^(---\n.*?^---$|:tags:.*$)", "", cell, flags=re.MULTILINE | re.DOTALL)).body:
-            if isinstance(node, ast.FunctionDef) and node.name in names:
-                exec(compile(ast.Module([node], []), node.name, "exec"), namespace)
-    return {name: namespace[name] for name in names}
-
-
-THEIRS = defined_by("squared_distances", "nearest", "distortion", "lloyd")
+THEIRS = chapters.functions(1, "squared_distances", "nearest", "distortion", "lloyd", given={"np": np})
 squared_distances, nearest = THEIRS["squared_distances"], THEIRS["nearest"]
 
 
@@ -41,9 +28,8 @@ def passes(exercise, attempt):
     """Return whether an attempt passes the check of an exercise, run as a reader runs it."""
     namespace = {"np": np, "functools": functools, "vqlib": vqlib, **THEIRS}
     for number in range(1, exercise + 1):
-        (cell,) = [cell for cell in CELLS if f"# @title Check of exercise 1.{number}\n" in cell]
         namespace[NAMES[number]] = attempt if number == exercise else lambda *arguments: None
-        exec(cell[cell.index("# @title") :], namespace)
+        exec(chapters.cell_with(1, f"# @title Check of exercise 1.{number}\n"), namespace)
     return namespace["solved"]
 
 
@@ -227,7 +213,7 @@ def test_wrong_answers_are_refused_with_what_is_wrong(exercise, answer, says, ca
 
 def clouds_and_start(seed, size):
     """Return what the chapter's cell with the clouds makes of another seed and number of codewords."""
-    (cell,) = [cell for cell in CELLS if "clouds = np.concatenate(" in cell]
+    cell = chapters.cell_with(1, "clouds = np.concatenate(")
     assert "default_rng(28)" in cell
     assert "size=8" in cell
     namespace = {"np": np, **THEIRS}
@@ -248,7 +234,7 @@ def test_what_the_answer_says_of_five_codewords_holds(capsys):
 
 
 def test_what_the_answer_says_of_a_moved_codeword_holds():
-    (cell,) = [cell for cell in CELLS if "[-1.3, 0.6]," in cell]
+    cell = chapters.cell_with(1, "[-1.3, 0.6],")
     namespace = {"np": np}
     exec(cell, namespace)
     codebook = namespace["codebook"]
@@ -261,10 +247,8 @@ def test_what_the_answer_says_of_a_moved_codeword_holds():
 
 
 def test_no_two_cells_of_a_figure_have_one_colour():
-    (cell,) = [cell for cell in CELLS if "def draw_cells" in cell]
-    (colors,) = [node.value for node in ast.parse(cell[cell.index("# @title") :]).body if isinstance(node, ast.Assign)][
-        :1
-    ]
+    cell = chapters.cell_with(1, "def draw_cells")
+    (colors,) = [node.value for node in ast.parse(cell).body if isinstance(node, ast.Assign)][:1]
     colors = eval(compile(ast.Expression(colors), "colors", "eval"), {"vqlib": vqlib})
     assert len(set(colors)) == len(colors) == 8
     assert "cells % " not in cell

@@ -1,9 +1,8 @@
 """Chapter 2: its checks of exercises take what is right in any form, refuse what is wrong, and say what is wrong."""
 
-import ast
-import pathlib
 import re
 
+import chapters
 import keras
 import numpy as np
 import pytest
@@ -12,23 +11,13 @@ from keras import ops
 
 import vqlib
 
-CHAPTER = pathlib.Path(__file__).parents[1] / "book" / "02-straight-through.md"
-CELLS = [
-    re.sub(r"\A(---\n.*?^---$|:tags:[^\n]*$)", "", cell, flags=re.MULTILINE | re.DOTALL)
-    for cell in re.findall(r"^```\{code-cell\} ipython3\n(.*?)^```$", CHAPTER.read_text(), re.MULTILINE | re.DOTALL)
-]
 NAMES = {1: "kmeans_rates", 2: "resting_place", 3: "round_straight_through", 4: "rotated_gradient_by_hand", 6: "Gate"}
 
 
 def theirs(*names, **known):
     """Return functions of the chapter, by name, in one namespace with what is known there."""
-    namespace = {"np": np, "ops": ops, "tf": tf, "keras": keras, "vqlib": vqlib, **known}
-    for cell in CELLS:
-        for node in ast.parse(cell).body:
-            if isinstance(node, ast.FunctionDef) and node.name in names:
-                exec(compile(ast.Module([node], []), node.name, "exec"), namespace)
-    assert set(names) <= set(namespace)
-    return namespace
+    given = {"np": np, "ops": ops, "tf": tf, "keras": keras, "vqlib": vqlib, **known}
+    return chapters.functions(2, *names, given=given)
 
 
 CHAPTERS = theirs("nearest", "quantize", "straight_through", "codebook_loss", "commitment_loss", "gradients")
@@ -40,16 +29,13 @@ nearest, quantize, straight_through, codebook_loss, commitment_loss, gradients =
 
 def passes(exercise, attempt):
     """Return whether an attempt passes the check of an exercise, run as a reader runs it."""
-    (cell,) = [cell for cell in CELLS if f"# @title Check of exercise 2.{exercise}\n" in cell]
-    namespace = {**CHAPTERS, NAMES[exercise]: attempt}
-    exec(cell, namespace)
-    return namespace["passed"]
+    return chapters.passes(f"2.{exercise}", {**CHAPTERS, NAMES[exercise]: attempt})
 
 
 def blanks():
     """Yield what the reader finds: (exercise, function or class with blanks)."""
     for exercise, name in NAMES.items():
-        for cell in CELLS:
+        for cell in chapters.cells(2):
             if re.search(rf"^(def|class) {name}\(", cell, re.MULTILINE):
                 namespace = dict(CHAPTERS)
                 exec(cell, namespace)
@@ -290,6 +276,6 @@ def test_what_the_answer_says_of_a_strong_commitment_holds():
 
 
 def test_figures_take_their_colours_from_the_key():
-    figures = [cell for cell in CELLS if "# @title Figure: " in cell]
+    figures = [cell for cell in chapters.cells(2) if "# @title Figure: " in cell]
     assert len(figures) == 13
     assert not [cell for cell in figures if re.search(r"\b(BLUE|ORANGE|GREEN|PINK|COLORS|cmap)\b", cell)]

@@ -1,33 +1,24 @@
 """Chapter 4: its checks of exercises take what is right in any form, and refuse what is wrong."""
 
-import pathlib
-import re
-
+import chapters
 import numpy as np
 import pytest
 from keras import ops
 
 import vqlib
 
-CHAPTER = pathlib.Path(__file__).parents[1] / "book" / "04-seeing-codes.md"
-CELLS = re.findall(r"^```\{code-cell\} ipython3\n(.*?)^```$", CHAPTER.read_text(), re.MULTILINE | re.DOTALL)
 NAMES = {1: "decoder_reach", 2: "tidy", 3: "bag_of_codes", 4: "hamming", 6: "own_share"}
 
 
 def passes(exercise, attempt):
     """Return whether an attempt passes the check of an exercise, run as a reader runs it."""
-    (cell,) = [cell for cell in CELLS if f"# @title Check of exercise 4.{exercise}\n" in cell]
-    namespace = {"np": np, "vqlib": vqlib, NAMES[exercise]: attempt}
-    exec(cell[cell.index("# @title") :], namespace)
-    return namespace["filled_in"]
+    return chapters.passes(f"4.{exercise}", {"np": np, "vqlib": vqlib, NAMES[exercise]: attempt})
 
 
 def solution(exercise):
     """Return the chapter's own solution."""
-    (cell,) = [cell for cell in CELLS if f"# @title Solution to exercise 4.{exercise}\n" in cell]
-    namespace = {"np": np}
-    exec(cell[cell.index("# @title") : cell.index("\n\nassert ")], namespace)
-    return namespace[f"solution_4_{exercise}"]
+    name = f"solution_4_{exercise}"
+    return chapters.functions(4, name, given={"np": np})[name]
 
 
 @pytest.mark.parametrize("exercise", NAMES)

@@ -1,13 +1,9 @@
-"""The checks of the exercises: they take right answers, however written, and refuse the mistakes that people make."""
+"""Chapter 3: its checks of exercises take right answers, however written, and refuse the mistakes that people make."""
 
-import pathlib
-import re
-
-import jupytext
+import chapters
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
-# What the chapters have imported where their exercises begin.
+# What the chapter has imported where its exercises begin.
 IMPORTS = """
 import vqlib
 import keras
@@ -162,23 +158,11 @@ ATTEMPTS = {
 }
 
 
-def check_of(exercise):
-    """Return the code of an exercise's check."""
-    (path,) = (ROOT / "book").glob(f"{int(exercise.split('.')[0]):02}-*.md")
-    (code,) = (
-        cell.source
-        for cell in jupytext.read(path).cells
-        if cell.cell_type == "code" and re.match(rf"# @title Check of exercise {re.escape(exercise)}\n", cell.source)
-    )
-    return code
-
-
 def passes(exercise, attempt):
     """Return whether an exercise's check takes an attempt, given as code."""
     names = {}
     exec(IMPORTS + attempt, names)
-    exec(check_of(exercise), names)
-    return names["filled_in"]
+    return chapters.passes(exercise, names)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """The checks of chapter 5's exercises: right answers pass however they are written, wrong ones do not."""
 
-import pathlib
-import re
-
+import chapters
 import keras
 import numpy as np
 import pytest
@@ -11,8 +9,6 @@ from keras import ops
 import vqlib
 from vqlib.pixelcnn import causal_mask
 
-CHAPTER = pathlib.Path(__file__).parents[1] / "book" / "05-pixelcnn.md"
-CELLS = re.findall(r"^```\{code-cell\} ipython3\n(.*?)^```$", CHAPTER.read_text(), re.MULTILINE | re.DOTALL)
 NAMES = {
     "5.1": "mask",
     "5.2": "bits_per_image",
@@ -23,28 +19,18 @@ NAMES = {
 }
 
 
-def cell_with(words):
-    """Return the code of the one cell of the chapter that holds these words."""
-    (cell,) = (cell for cell in CELLS if words in cell)
-    return re.sub(r"\A(---\n.*?^---\n|:tags: [^\n]*\n)", "", cell, flags=re.MULTILINE | re.DOTALL)
-
-
 @pytest.fixture(scope="module")
 def chapter():
     """Return what the chapter has defined where its exercises begin, as far as their checks use it."""
     codes = np.random.default_rng(0).integers(128, size=(640, 7, 7)).astype("int32")
     names = {"keras": keras, "np": np, "ops": ops, "vqlib": vqlib, "causal_mask": causal_mask}
     names |= {"train_codes": codes, "test_codes": codes}
-    definition = cell_with("def influence(").partition("\n\n\n# one grid")[0]
-    exec(definition, names)
-    return names
+    return chapters.functions(5, "influence", given=names)
 
 
 def passes(chapter, exercise, attempt):
     """Return whether an attempt passes the check of an exercise."""
-    names = {**chapter, NAMES[exercise]: attempt}
-    exec(cell_with(f"# @title Check of exercise {exercise}"), names)
-    return names["filled_in"]
+    return chapters.passes(exercise, {**chapter, NAMES[exercise]: attempt})
 
 
 def raster(size):
