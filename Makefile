@@ -11,6 +11,7 @@ PROFILE = quick
 DEVICE = cpu
 WORKERS = 2
 PYTHON_FILES = vqlib vqgrader tests $(wildcard notebooks/*.py book/*.py) book/_ext
+SCRIPTS = $(filter-out %/digits.js,$(wildcard book/_static/labs/*.js)) tests/labs/run.cjs # digits.js holds data
 
 # The files that hold tests with a mark, and those that hold unit tests, which have none. Tests are chosen by mark; the
 # files are named as well, so that pytest need not import the others, and what these import.
@@ -144,9 +145,13 @@ lint: $(INSTALLED) ## check code style, notebooks included, types, spelling, and
 	$(BIN)/ruff format --check --line-length 80 notebooks/*.ipynb
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/deno fmt --quiet --check --config tests/labs/deno.json $(SCRIPTS)
+	$(BIN)/deno lint --quiet --config tests/labs/deno.json $(SCRIPTS)
+	$(BIN)/deno check --quiet --config tests/labs/deno.json $(SCRIPTS)
 	$(BIN)/python -m pytest -q -p no:randomly -m lint $(call marked,lint)
 
 format: $(INSTALLED) ## mend code style; not in notebooks, which are made from book/
+	$(BIN)/deno fmt --quiet --config tests/labs/deno.json $(SCRIPTS)
 	$(BIN)/ruff check --fix $(PYTHON_FILES)
 	$(BIN)/ruff format $(PYTHON_FILES)
 

@@ -1,16 +1,37 @@
 """The browser that tests look at the book with: the one that book/print.py prints it with."""
 
+import contextlib
+import functools
+import http.server
 import importlib.util
 import os
 import pathlib
+import threading
+import types
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 BOOK = pathlib.Path(__file__).parents[1] / "book"
 _spec = importlib.util.spec_from_file_location("book_print", BOOK / "print.py")
 printing = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(printing)
 FLAGS, PATIENCE = printing.FLAGS, printing.PATIENCE
+WIDTHS = (360, 1280)
+SCHEMES = ("light", "dark")
+FOLLOWS = "(scheme) => document.documentElement.dataset.theme === scheme"
+# Leaves one block of code for each set of colours: axe weighs each word of code, which took minutes.
+THIN = """() => {
+  const seen = new Set();
+  for (const code of document.querySelectorAll(".highlight pre")) {
+    const place = code.closest(".output") ? "output" : "input";
+    const kinds = [...code.querySelectorAll("span")].map((word) => `${place} ${word.className}`);
+    if (kinds.every((kind) => seen.has(kind))) code.textContent = "code";
+    kinds.forEach((kind) => seen.add(kind));
+  }
+}"""
+STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
+REACHABLE = 600  # milliseconds in which the theme lets Tab stop at what has begun to scroll
 
 
 def find_browser():
@@ -21,3 +42,92 @@ def find_browser():
     if os.environ.get("VQLIB_NEEDS_BROWSER"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder without a log, and no icon to a browser that asks for one where the page names none."""
+
+    def do_GET(self):
+        if self.path == "/favicon.ico":
+            self.send_response(http.HTTPStatus.NO_CONTENT)
+            self.end_headers()
+        else:
+            super().do_GET()
+
+    def log_message(self, *arguments):
+        pass
+
+
+@contextlib.contextmanager
+def served(folder):
+    """Serve a folder, and give its address."""
+    handler = functools.partial(QuietHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def open_page(browser, url, origin, **options):
+    """Open a page and wait until it asks for nothing more; return it, a record of what goes wrong, and the answers."""
+    page = browser.new_page(**{"viewport": {"width": WIDTHS[-1], "height": 800}, **options})
+    page.set_default_timeout(PATIENCE)
+    record = types.SimpleNamespace(foreign=[], failed=[], errors=[])
+    responses = []
+    own = (origin, "data:", "blob:")
+
+    def requested(request):
+        if not request.url.startswith(own):
+            record.foreign.append(request.url)
+
+    def answered(response):
+        responses.append(response)
+        if response.status >= 400:
+            record.failed.append(f"{response.url}: {response.status}")
+
+    def said(message):
+        if message.type == "error":
+            record.errors.append(message.text)
+
+    page.on("request", requested)
+    page.on("websocket", lambda socket: record.foreign.append(socket.url))
+    page.on("response", answered)
+    page.on("requestfailed", lambda request: record.failed.append(f"{request.url}: {request.failure}"))
+    page.on("console", said)
+    page.on("pageerror", lambda error: record.errors.append(str(error)))
+    page.goto(url, wait_until="networkidle")
+    return page, record, responses
+
+
+def show(page, scheme):
+    """Show a page in the light or the dark scheme."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(FOLLOWS, arg=scheme)
+
+
+def audit(page):
+    """Return what axe finds to be a barrier on a page with all folds open; it is changed and of no use after this."""
+    page.add_style_tag(content=STILL)
+    page.set_viewport_size({"width": WIDTHS[0], "height": 800})
+    page.wait_for_timeout(REACHABLE)
+    found = barriers(page, rules={"color-contrast": {"enabled": False}})
+    page.evaluate(THIN)
+    page.set_viewport_size({"width": WIDTHS[-1], "height": 800})
+    for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+        show(page, scheme)
+        page.wait_for_timeout(REACHABLE)
+        found += [f"{scheme}: {barrier}" for barrier in barriers(page, **options)]
+    return found
+
+
+def barriers(page, **options):
+    """Return the violations on a page, as it is shown now, that axe calls serious or critical."""
+    options = {"resultTypes": ["violations"], "preload": False, **options}
+    return [
+        f"{violation['id']}: {node['html'][:200]}: {node['failureSummary']}"
+        for violation in Axe().run(page, options=options).response["violations"]
+        for node in violation["nodes"]
+        if violation["impact"] in ("serious", "critical")
+    ]

@@ -99,6 +99,28 @@ def html(tmp_path_factory):
     return made_once(tmp_path_factory, "book", build) / "_build" / "html"
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """One headless browser with a fresh profile. Not for the session: asyncio would find its loop in other tests."""
+    from browsers import FLAGS, find_browser
+    from playwright.sync_api import sync_playwright
+
+    path = find_browser()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(browser, html):
+    """The address at which the built book is served."""
+    from browsers import served
+
+    with served(html) as found:
+        yield found
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """A folder with vqlib as its wheel installs it."""

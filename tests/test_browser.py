@@ -1,26 +1,18 @@
 """The book in a browser: all of it comes from its own folder, nothing fails, nothing is wider than the page."""
 
 import base64
-import contextlib
-import functools
 import gzip
-import http.server
 import re
-import threading
 import types
 import urllib.parse
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browsers import BOOK, FLAGS, PATIENCE, find_browser
-from playwright.sync_api import sync_playwright
+from browsers import BOOK, SCHEMES, WIDTHS, audit, find_browser, open_page, served, show
 
 pytestmark = pytest.mark.browser
 
 CHAPTERS = [path.stem for path in sorted(BOOK.glob("0*.md"))]
-WIDTHS = (360, 1280)
-SCHEMES = ("light", "dark")
 
 # What a page shows once MathJax, where the page loads it, has set all formulas. A command that MathJax does not know
 # stays as text with its backslash.
@@ -39,7 +31,6 @@ LOOK = """async () => {
   };
 }"""
 OPEN_FOLDS = "document.querySelectorAll('details').forEach((fold) => { fold.open = true; })"
-FOLLOWS = "(scheme) => document.documentElement.dataset.theme === scheme"
 # Numbered formulas that begin to the left of their box, where no scrolling goes, or that their number lies upon.
 CLIPPED = """() => [...document.querySelectorAll(".math:has(mjx-labels)")].filter((math) => {
   const [box, formula, number] = [math, math.querySelector("mjx-table"), math.querySelector("mjx-labels mjx-mtd")]
@@ -72,16 +63,6 @@ OVERLAPS = """() => {
     return found;
   });
 }"""
-# Leaves one block of code for each set of colours: axe weighs each word of code, which took minutes.
-THIN = """() => {
-  const seen = new Set();
-  for (const code of document.querySelectorAll(".highlight pre")) {
-    const place = code.closest(".output") ? "output" : "input";
-    const kinds = [...code.querySelectorAll("span")].map((word) => `${place} ${word.className}`);
-    if (kinds.every((kind) => seen.has(kind))) code.textContent = "code";
-    kinds.forEach((kind) => seen.add(kind));
-  }
-}"""
 # How a chapter begins, up to the last of its cells tagged `setup`: a picture, a caption, or what a cell is called.
 BEGINNING = """() => {
   const name = (part) => {
@@ -92,83 +73,7 @@ BEGINNING = """() => {
   const parts = [...document.querySelectorAll("article :is(div.cell, p.cell-caption)")];
   return parts.slice(0, parts.findLastIndex((part) => part.matches(".tag_setup")) + 1).map(name);
 }"""
-STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
-REACHABLE = 600  # milliseconds in which the theme lets Tab stop at what has begun to scroll
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder without a log, and no icon to a browser that asks for one where the page names none."""
-
-    def do_GET(self):
-        if self.path == "/favicon.ico":
-            self.send_response(http.HTTPStatus.NO_CONTENT)
-            self.end_headers()
-        else:
-            super().do_GET()
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """One headless browser with a fresh profile. Not for the session: asyncio would find its loop in other tests."""
-    path = find_browser()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@contextlib.contextmanager
-def served(folder):
-    """Serve a folder, and give its address."""
-    handler = functools.partial(QuietHandler, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def address(browser, html):
-    """The address at which the built book is served."""
-    with served(html) as found:
-        yield found
-
-
-def open_page(browser, url, origin):
-    """Open a page and wait until it asks for nothing more; return it, a record of what goes wrong, and the answers."""
-    page = browser.new_page(viewport={"width": WIDTHS[-1], "height": 800})
-    page.set_default_timeout(PATIENCE)
-    record = types.SimpleNamespace(foreign=[], failed=[], errors=[])
-    responses = []
-    own = (origin, "data:", "blob:")
-
-    def requested(request):
-        if not request.url.startswith(own):
-            record.foreign.append(request.url)
-
-    def answered(response):
-        responses.append(response)
-        if response.status >= 400:
-            record.failed.append(f"{response.url}: {response.status}")
-
-    def said(message):
-        if message.type == "error":
-            record.errors.append(message.text)
-
-    page.on("request", requested)
-    page.on("websocket", lambda socket: record.foreign.append(socket.url))
-    page.on("response", answered)
-    page.on("requestfailed", lambda request: record.failed.append(f"{request.url}: {request.failure}"))
-    page.on("console", said)
-    page.on("pageerror", lambda error: record.errors.append(str(error)))
-    page.goto(url, wait_until="networkidle")
-    return page, record, responses
 
 
 def look(page):
@@ -185,43 +90,11 @@ def look(page):
     return seen
 
 
-def show(page, scheme):
-    """Show a page in the light or the dark scheme."""
-    page.emulate_media(color_scheme=scheme)
-    page.wait_for_function(FOLLOWS, arg=scheme)
-
-
 def weigh(responses):
     """Return the bytes that a page and all it loads send over the network, text compressed as web servers do."""
     bodies = [(urllib.parse.urlsplit(response.url).path, response.body()) for response in responses]
     text = (".html", ".css", ".js", ".json", ".svg")
     return sum(len(gzip.compress(body) if path.endswith(text) else body) for path, body in bodies)
-
-
-def audit(page):
-    """Return what axe finds to be a barrier on a page with all folds open; it is changed and of no use after this."""
-    page.add_style_tag(content=STILL)
-    page.set_viewport_size({"width": WIDTHS[0], "height": 800})
-    page.wait_for_timeout(REACHABLE)
-    found = barriers(page, rules={"color-contrast": {"enabled": False}})
-    page.evaluate(THIN)
-    page.set_viewport_size({"width": WIDTHS[-1], "height": 800})
-    for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
-        show(page, scheme)
-        page.wait_for_timeout(REACHABLE)
-        found += [f"{scheme}: {barrier}" for barrier in barriers(page, **options)]
-    return found
-
-
-def barriers(page, **options):
-    """Return the violations on a page, as it is shown now, that axe calls serious or critical."""
-    options = {"resultTypes": ["violations"], "preload": False, **options}
-    return [
-        f"{violation['id']}: {node['html'][:200]}: {node['failureSummary']}"
-        for violation in Axe().run(page, options=options).response["violations"]
-        for node in violation["nodes"]
-        if violation["impact"] in ("serious", "critical")
-    ]
 
 
 def visit(browser, url, origin):

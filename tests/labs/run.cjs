@@ -1,0 +1,41 @@
+// Compute with the arithmetic of the labs: run.cjs SCRIPTS... MODEL encode|decode|logits|sees < input > output
+//
+// Images are float32 (28, 28), one after the other, grids of codes uint8 (7, 7), logits float64 (7, 7, K); what each
+// position sees is uint8 (49, 49), whatever the input.
+"use strict";
+const fs = require("node:fs");
+const vm = require("node:vm");
+
+const [what, model, ...scripts] = process.argv.slice(2).reverse();
+globalThis.vqlabs = { loaded: {} };
+for (const path of scripts.reverse()) vm.runInThisContext(fs.readFileSync(path, "utf-8"), { filename: path });
+const weights = globalThis.vqlabs.arithmetic.unpack(globalThis.vqlabs.loaded[model]);
+const places = Array.from({ length: 49 }, (_, place) => place);
+
+/** @type {Record<string, () => (bytes: Uint8Array) => any>} What is computed, of the bytes of one image or grid. */
+const commands = {
+  encode: () => {
+    const { encode } = globalThis.vqlabs.arithmetic.makeVQVAE(weights);
+    return (image) => encode({ height: 28, width: 28, depth: 1, values: new Float32Array(image.buffer) });
+  },
+  decode: () => {
+    const { decode } = globalThis.vqlabs.arithmetic.makeVQVAE(weights);
+    return (codes) => decode(codes).values;
+  },
+  logits: () => {
+    const logits = globalThis.vqlabs.pixelcnn.makePixelCNN(weights).begin(); // one for all grids: it has to notice
+    return (codes) => Float64Array.from(places.flatMap((place) => [...logits(codes, place)]));
+  },
+  sees: () => {
+    const { sees } = globalThis.vqlabs.pixelcnn.makePixelCNN(weights);
+    return () => Uint8Array.from(places.flatMap(sees), Number);
+  },
+};
+
+const compute = commands[what]();
+const input = new Uint8Array(fs.readFileSync(0));
+const size = what === "encode" ? 4 * 28 ** 2 : 7 ** 2; // bytes
+for (let start = 0; start < input.length; start += size) {
+  const made = compute(input.slice(start, start + size));
+  fs.writeSync(1, new Uint8Array(made.buffer));
+}

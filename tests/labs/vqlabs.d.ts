@@ -1,0 +1,2 @@
+// The checker takes each script for a module of its own; on a page, all of them see this name.
+declare var vqlabs: any;

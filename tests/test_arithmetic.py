@@ -1,0 +1,156 @@
+"""The arithmetic of the labs, in JavaScript, makes the codes and the images that vqlib makes."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import vqlib
+from vqlib.book.labs import weights_as_script
+
+HERE = pathlib.Path(__file__).parent / "labs"
+LABS = HERE.parents[1] / "book" / "_static" / "labs"
+ARITHMETIC, PIXELCNN = LABS / "arithmetic.js", LABS / "pixelcnn.js"
+AS_BYTES = {"encode": ("uint8", (7, 7)), "decode": ("<f4", (28, 28, 1)), "logits": ("<f8", (7, 7, 128))}
+
+
+def find_runner():
+    """Return a command that runs JavaScript: Node, or Deno, which `make install` brings."""
+    if node := shutil.which("node"):
+        return [node]
+    beside = pathlib.Path(sys.executable).parent
+    if deno := shutil.which("deno", path=os.pathsep.join([str(beside), os.environ.get("PATH", "")])):
+        return [deno, "run", "--allow-read"]
+    pytest.skip("There is neither Node nor Deno here; the labs are tried in Chromium.")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a function that computes with a model's weights, as a lab does: of images, or of grids of codes."""
+    folder, command = tmp_path_factory.mktemp("weights"), find_runner()
+
+    def ask(what, model, given, scripts=(ARITHMETIC, PIXELCNN)):
+        weights = folder / "weights.js"
+        weights.write_text(weights_as_script("weights/model", model))
+        arguments = [*command, HERE / "run.cjs", *scripts, weights, "weights/model", what]
+        made = subprocess.run(arguments, input=given.tobytes(), capture_output=True, check=False)
+        assert made.returncode == 0, made.stderr.decode()
+        dtype, shape = AS_BYTES.get(what, ("uint8", (49, 49)))
+        return np.frombuffer(made.stdout, dtype).reshape(-1, *shape)
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The tokenizer that the labs show."""
+    return vqlib.load_pretrained("mnist-vqvae")
+
+
+@pytest.fixture(scope="module")
+def images():
+    """All test images of MNIST where it is found without a network, and else the embedded digits."""
+    folder = pathlib.Path(os.environ.get("VQLIB_DATA_DIR", "no folder"))
+    name = "mnist" if (folder / "mnist.npz").exists() else "digits"
+    return vqlib.load_dataset(name).x_test.astype("<f4")
+
+
+@pytest.fixture(scope="module")
+def codes(model, images):
+    """Their codes, by vqlib."""
+    return np.asarray(model.encode(images)).astype("uint8")
+
+
+def test_codes_are_those_of_vqlib(run, model, images, codes):
+    found = run("encode", model, images)
+    assert found.shape == codes.shape
+    assert np.mean(found == codes) >= 0.999
+    assert len(np.unique(codes)) > 60
+
+
+def test_decoded_images_are_those_of_vqlib(run, model, codes):
+    difference = np.abs(run("decode", model, codes) - model.decode(codes))
+    assert difference.max() < 0.005
+
+
+def test_codes_that_no_image_has_are_decoded_too(run, model, rng):
+    codes = rng.integers(model.num_embeddings, size=(20, 7, 7)).astype("uint8")
+    assert np.abs(run("decode", model, codes) - model.decode(codes)).max() < 0.005
+
+
+def test_fresh_weights_and_biases_are_not_taken_for_the_trained_ones(run, rng):
+    keras.utils.set_random_seed(1)
+    fresh = vqlib.VQVAE(num_embeddings=128, embedding_dim=16)
+    fresh.set_weights([w if w.ndim > 1 else rng.normal(size=w.shape) for w in fresh.get_weights()])
+    codes = rng.integers(128, size=(5, 7, 7)).astype("uint8")
+    assert np.abs(run("decode", fresh, codes) - fresh.decode(codes)).max() < 0.005
+
+
+@pytest.fixture(scope="module")
+def prior():
+    """The prior of its codes."""
+    return vqlib.load_pretrained("mnist-prior")
+
+
+def test_logits_are_those_of_vqlib_at_every_position(run, prior, codes):
+    some = codes[:: max(len(codes) // 300, 1)]
+    difference = np.abs(run("logits", prior, some) - prior(some.astype("int32")))
+    assert difference.max() < 0.02
+
+
+def test_logits_of_grids_that_no_image_has_are_those_of_vqlib(run, prior, rng):
+    codes = rng.integers(prior.num_embeddings, size=(20, 7, 7)).astype("uint8")
+    codes[1] = codes[0]
+    codes[1, 3, 3] = (codes[0, 3, 3] + 1) % 128  # of what was kept, the second half is stale
+    assert np.abs(run("logits", prior, codes) - prior(codes.astype("int32"))).max() < 0.02
+
+
+def test_what_a_position_sees_is_what_the_book_draws(run, prior, codes, book_extension):
+    assert np.array_equal(run("sees", prior, codes[:1])[0], book_extension("pictures").seen_by_plain())
+
+
+# Mistakes that a port makes, and what they change.
+MISTAKES = {
+    "a ReLU that is forgotten": ("relu && sums[n] < 0", "false"),
+    "a bias that is forgotten": ("sums.set(bias.values, start)", "sums.fill(0, start, start)"),
+    "padding on the other side": ("Math.floor(Math.max(needed, 0) / 2)", "Math.ceil(Math.max(needed, 0) / 2)"),
+    "a kernel that is not turned": ("turned(weights[", "(weights["),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistake_is_found(run, model, codes, tmp_path, name):
+    right, wrong = MISTAKES[name]
+    source = ARITHMETIC.read_text()
+    assert right in source
+    mistaken = tmp_path / "arithmetic.js"
+    mistaken.write_text(source.replace(right, wrong))
+    try:
+        found = run("decode", model, codes[:5], scripts=(mistaken, PIXELCNN))
+    except AssertionError:
+        return
+    assert np.isnan(found).any() or np.abs(found - model.decode(codes[:5])).max() > 0.05
+
+
+def test_weights_come_in_half_the_bits(model):
+    script = weights_as_script("weights/model", model)
+    assert script.startswith('vqlabs.loaded["weights/model"] = {')
+    assert len(script) < 2 * model.count_params() * 4 / 3 + 1000
+    assert len(re.findall(r'"[\w/]+/(?:kernel|bias|codebook)": \[', script)) == len(model.weights)
+
+
+def test_weights_of_a_prior_are_those_that_its_masks_let_through(prior):
+    live = sum(
+        int(np.prod(weight.shape)) * layer.mask.sum() / layer.mask.size if weight is layer.kernel else weight.shape[0]
+        for layer in prior.network.layers
+        if hasattr(layer, "mask")
+        for weight in layer.weights
+    )
+    plain = sum(layer.count_params() for layer in prior.network.layers if not hasattr(layer, "mask"))
+    assert abs(len(weights_as_script("weights/model", prior)) - 2 * (live + plain) * 4 / 3) < 2000

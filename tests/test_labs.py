@@ -1,0 +1,624 @@
+"""The labs, played in a browser as a person would, by pointer and by keyboard."""
+
+import base64
+import io
+import re
+import types
+
+import numpy as np
+import pytest
+from browsers import PATIENCE, SCHEMES, WIDTHS, audit, open_page, show
+from PIL import Image
+
+import vqlib
+
+pytestmark = pytest.mark.browser
+
+LAB = '[data-lab="paint"]'
+EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+STROKE, GRID = 50, 150  # milliseconds from a stroke to its rebuilt image, and to a whole sampled grid
+PIXELS = """(canvas) => [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]
+  .filter((value, n) => n % 4 === 0)"""
+OFFERS = (
+    "(buttons) => buttons.map((button) => [...button.querySelectorAll('span')].map((s) => s.textContent).join(': '))"
+)
+WRITTEN = """(count) => [...document.querySelectorAll("[data-lab=prior] [role=gridcell]")]
+  .filter((cell) => cell.textContent).length > count"""
+# Draws on a canvas, a move at a time: of real ones, the browser hands on the last before each picture.
+STROKES = """(canvas) => {
+  const box = canvas.getBoundingClientRect();
+  for (let n = 0; n < 20; n++) {
+    const [clientX, clientY] = [box.left + (0.2 + 0.03 * n) * box.width, box.top + (n % 2 ? 0.3 : 0.7) * box.height];
+    canvas.dispatchEvent(new PointerEvent("pointermove", { clientX, clientY, buttons: 1 }));
+  }
+  return 20;
+}"""
+QUIET = types.SimpleNamespace(foreign=[], failed=[], errors=[])
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The tokenizer that the labs show."""
+    return vqlib.load_pretrained("mnist-vqvae")
+
+
+class Easel:
+    """A lab with an image, its codes and what they paint, on a page."""
+
+    def __init__(self, browser, url, origin, name="paint", **options):
+        self.page, self.record, self.responses = open_page(browser, url, origin, **options)
+        self.lab = self.page.locator(f'[data-lab="{name}"]')
+        self.cells = self.lab.get_by_role("grid", name="The 49 codes").get_by_role("gridcell")
+        self.image = self.lab.locator(".easel-image canvas")
+        self.result = self.lab.locator(".easel-result canvas")
+
+    def press(self, name):
+        self.lab.get_by_role("button", name=name, exact=True).click()
+
+    def wait(self):
+        """Wait until the model is there and has said what each code paints."""
+        self.lab.and_(self.page.locator("[data-ready]")).wait_for(timeout=PATIENCE)
+
+    @property
+    def codes(self):
+        """The codes that the grid shows, (7, 7)."""
+        return np.array([int(number) for number in self.cells.all_text_contents()]).reshape(7, 7)
+
+    def pixels(self, canvas):
+        """What a canvas shows, uint8 (28, 28)."""
+        return np.array(canvas.evaluate(PIXELS), "uint8").reshape(28, 28)
+
+    def draw(self, *points):
+        """Draw through points of the image, (column, row) in its pixels, with the mouse."""
+        box = self.image.bounding_box()
+        places = [(box["x"] + x * box["width"] / 28, box["y"] + y * box["height"] / 28) for x, y in points]
+        self.page.mouse.move(*places[0])
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*place, steps=4)
+        self.page.mouse.up()
+
+    def close(self):
+        self.page.close()
+        assert self.record == QUIET
+
+
+@pytest.fixture
+def paint(browser, address):
+    """The lab in which one paints with codes; nothing may have gone wrong behind it."""
+    easel = Easel(browser, address + "book/labs.html", address)
+    yield easel
+    easel.close()
+
+
+@pytest.fixture
+def strip(browser, address):
+    """The small lab of the front page."""
+    easel = Easel(browser, address + "book/index.html", address, "strip")
+    yield easel
+    easel.close()
+
+
+def as_image(pixels):
+    """Return what a canvas shows as vqlib takes it, (1, 28, 28, 1)."""
+    return pixels[None, ..., None].astype("float32") / 255 - 0.5
+
+
+def as_shown(decoded):
+    """Return a decoded image as a canvas shows it."""
+    return np.round(255 * (np.asarray(decoded)[0, ..., 0].clip(-0.5, 0.5) + 0.5)).astype(int)
+
+
+def reach(row, column):
+    """Return which pixels a code reaches, bool (28, 28)."""
+    reached = np.zeros((28, 28), bool)
+    reached[max(4 * row - 1, 0) : 4 * row + 8, max(4 * column - 1, 0) : 4 * column + 8] = True
+    return reached
+
+
+def requested(easel):
+    """Return the names of the scripts of labs that a page has asked for."""
+    return [response.url.split("/labs/")[1].split("?")[0] for response in easel.responses if "/labs/" in response.url]
+
+
+# ---------------------------------------------------------------- Painting
+
+
+def test_weights_come_at_the_first_touch_and_not_before(paint):
+    assert "paint.js" in requested(paint)
+    assert not {"weights/mnist-vqvae.js", "digits.js"} & set(requested(paint))
+    paint.press("Empty")
+    paint.wait()
+    assert {"weights/mnist-vqvae.js", "digits.js"} <= set(requested(paint))
+
+
+def test_digit_drawn_with_the_mouse_becomes_the_codes_and_the_image_of_vqlib(paint, model):
+    paint.press("Empty")
+    paint.draw((8, 6), (20, 6), (12, 23))
+    paint.wait()
+    drawn = paint.pixels(paint.image)
+    assert drawn.max() == 255
+    assert 40 < np.count_nonzero(drawn) < 200
+    codes = np.asarray(model.encode(as_image(drawn)))
+    assert np.mean(paint.codes == codes[0]) > 0.95  # the canvas rounds to bytes
+    decoded = model.decode(paint.codes[None].astype("int32"))
+    assert np.abs(paint.pixels(paint.result) - as_shown(decoded)).max() <= 2
+
+
+def test_changed_code_changes_pixels_inside_its_reach_and_nowhere_else(paint):
+    paint.press("Test digit")
+    paint.wait()
+    before, codes = paint.pixels(paint.result).astype(int), paint.codes
+    paint.lab.get_by_role("gridcell", name="Code 98", exact=True).click()
+    paint.cells.nth(2 * 7 + 5).click()
+    assert paint.codes[2, 5] == 98 != codes[2, 5]
+    assert np.count_nonzero(paint.codes != codes) == 1
+    changed = np.abs(paint.pixels(paint.result) - before) > 0
+    assert changed.sum() > 5
+    assert not changed[~reach(2, 5)].any()
+
+
+def test_outline_lies_around_the_reach(paint):
+    def framed(square):
+        outer, inner = (
+            paint.lab.locator(f".easel-{square} {part}").bounding_box() for part in ("canvas", ".easel-frame")
+        )
+        scale = 28 / outer["width"]
+        return [
+            round((inner["x"] - outer["x"]) * scale),
+            round((inner["y"] - outer["y"]) * scale),
+            round(inner["width"] * scale),
+            round(inner["height"] * scale),
+        ]
+
+    paint.cells.nth(2 * 7 + 4).hover()
+    assert framed("result") == [15, 7, 9, 9]
+    assert framed("image") == [16, 8, 7, 7]
+    paint.cells.nth(0).hover()
+    assert framed("result") == [0, 0, 8, 8]  # as far as it lies in the image
+    paint.cells.nth(48).hover()
+    assert framed("result") == [23, 23, 5, 5]
+
+
+def test_pointer_paints_each_cell_that_it_is_drawn_over_and_one_undo_takes_them_back(paint):
+    paint.press("Empty")
+    paint.wait()
+    codes = paint.codes
+    paint.lab.get_by_role("gridcell", name="Code 98", exact=True).click()
+    paint.cells.nth(14).hover()
+    paint.page.mouse.down()
+    paint.cells.nth(18).hover()
+    box = paint.cells.nth(18).bounding_box()
+    for cell in (15, 16, 17, 18):
+        box = paint.cells.nth(cell).bounding_box()
+        paint.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    paint.page.mouse.up()
+    assert (paint.codes[2, :5] == 98).all()
+    assert np.count_nonzero(paint.codes != codes) == 5
+    paint.press("Undo")
+    assert np.array_equal(paint.codes, codes)
+    paint.press("Redo")
+    assert (paint.codes[2, :5] == 98).all()
+
+
+def test_all_of_it_can_be_done_by_keyboard(paint):
+    page = paint.page
+    paint.lab.get_by_role("button", name="Empty").press("Enter")
+    paint.wait()
+    blank = paint.codes
+    paint.image.focus()
+    for key in ("Space", *["ArrowRight"] * 6, *["ArrowDown"] * 6, "Space", *["ArrowDown"] * 3):
+        page.keyboard.press(key)
+    drawn = paint.pixels(paint.image)
+    assert drawn[14, 20] == 255
+    assert drawn[19, 20] == 255
+    assert not drawn[23].any()  # the pen was lifted
+    assert "Pen up" in paint.lab.get_by_role("status").text_content()
+    assert not np.array_equal(paint.codes, blank)
+    palette = paint.lab.get_by_role("grid", name="The palette")
+    palette.locator("[tabindex='0']").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    code = int(page.evaluate("document.activeElement.textContent"))
+    page.keyboard.press("Enter")
+    paint.cells.nth(0).focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    assert paint.codes[2, 1] == code
+    assert paint.lab.get_by_role("status").text_content() == f"Row 3, column 2: code {code}"
+    page.keyboard.press("Control+z")
+    assert paint.codes[2, 1] == blank[2, 1]
+    assert paint.lab.locator(".easel-codes [tabindex='0']").count() == 1
+
+
+def test_rubber_and_picking_up(paint):
+    paint.press("Test digit")
+    paint.wait()
+    codes = paint.codes
+    paint.press("Pick up")
+    paint.cells.nth(9).click()
+    assert np.array_equal(paint.codes, codes)
+    assert f"Brush: code {codes[1, 2]}" in paint.lab.text_content()
+    paint.cells.nth(40).click()
+    assert paint.codes[5, 5] == codes[1, 2]
+    paint.press("Empty")
+    blank = paint.codes
+    paint.press("Undo")
+    paint.press("Rub out")
+    for cell in (0, 9, 24, 48):
+        paint.cells.nth(cell).click()
+        assert paint.codes.flat[cell] == blank.flat[cell]
+
+
+def test_dice_are_thrown_for_all_codes(paint):
+    paint.press("Dice")
+    paint.wait()
+    first = paint.codes
+    paint.press("Dice")
+    assert np.count_nonzero(paint.codes != first) > 40
+    assert len(np.unique([first, paint.codes])) > 40
+
+
+def test_link_holds_the_grid_and_what_is_no_grid_is_passed_over(browser, address, paint):
+    paint.press("Dice")
+    paint.wait()
+    paint.press("Link to this grid")
+    url, codes, result = paint.page.url, paint.codes, paint.pixels(paint.result)
+    assert "#paint-" in url
+    other = Easel(browser, url, address)
+    other.wait()
+    assert np.array_equal(other.codes, codes)
+    assert np.array_equal(other.pixels(other.result), result)
+    other.close()
+    begun = url.split("#")[0]
+    for wrong in (url[:-3], begun + "#paint-" + "_" * 66, begun + "#paint-with-codes"):
+        other = Easel(browser, wrong, address)
+        untouched = other.codes
+        other.image.focus()
+        other.wait()
+        assert np.array_equal(other.codes, untouched)
+        other.close()
+
+
+def test_saved_image_is_the_one_that_is_shown(paint):
+    with paint.page.expect_download() as waiting:
+        paint.press("Save as PNG")
+    saved = np.asarray(Image.open(io.BytesIO(waiting.value.path().read_bytes())).convert("L"))
+    assert np.array_equal(saved, paint.pixels(paint.result).repeat(10, axis=0).repeat(10, axis=1))
+
+
+def test_palette_has_each_code_once_in_both_orders(paint):
+    paint.press("Show all codes")
+    paint.wait()
+    palette = paint.lab.get_by_role("grid", name="The palette").get_by_role("gridcell")
+    by_look = [int(code) for code in palette.all_text_contents()]
+    paint.lab.get_by_role("combobox").select_option("by number")
+    assert [int(code) for code in palette.all_text_contents()] == sorted(by_look) == list(range(128))
+    assert by_look != sorted(by_look)
+
+
+# ---------------------------------------------------------------- The front page
+
+
+def test_strip_of_the_front_page_loads_nothing_until_it_is_touched_and_leads_to_the_lab(strip):
+    assert not {"weights/mnist-vqvae.js", "digits.js"} & set(requested(strip))
+    codes, before = strip.codes, strip.pixels(strip.result).astype(int)
+    strip.cells.nth(24).click()
+    strip.wait()
+    assert np.count_nonzero(strip.codes != codes) == 1
+    changed = np.abs(strip.pixels(strip.result) - before) > 2  # the first image was rounded when the book was built
+    assert changed.any()
+    assert not changed[~reach(3, 3)].any()
+    strip.draw((6, 6), (22, 6), (22, 22))
+    painted = strip.codes
+    strip.lab.get_by_role("link", name="Paint with all codes").click()
+    strip.page.wait_for_url("**/labs.html#paint-*")
+    cells = strip.page.locator(LAB).get_by_role("grid", name="The 49 codes").get_by_role("gridcell")
+    strip.page.locator(f"{LAB}[data-ready]").wait_for()
+    assert [int(number) for number in cells.all_text_contents()] == painted.ravel().tolist()
+
+
+# ---------------------------------------------------------------- The prior at work
+
+
+class Writer(Easel):
+    """The lab in which the prior writes a grid."""
+
+    def __init__(self, browser, url, origin, **options):
+        super().__init__(browser, url, origin, "prior", **options)
+        self.cells = self.lab.get_by_role("grid", name="The 49 codes").get_by_role("gridcell")
+        self.image = self.result
+        self.offers = self.lab.locator(".prior-list button")
+
+    @property
+    def codes(self):
+        """The codes that the grid shows, (7, 7), -1 where none is written."""
+        return np.array([int(number or -1) for number in self.cells.all_text_contents()]).reshape(7, 7)
+
+    @property
+    def kept(self):
+        """Which cells are kept, bool (7, 7)."""
+        return np.array(self.cells.evaluate_all("(cells) => cells.map((cell) => 'kept' in cell.dataset)")).reshape(7, 7)
+
+
+@pytest.fixture
+def writer(browser, address):
+    """The lab in which the prior writes; nothing may have gone wrong behind it."""
+    lab = Writer(browser, address + "book/labs.html", address)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture(scope="module")
+def prior():
+    """The prior that the lab shows."""
+    return vqlib.load_pretrained("mnist-prior")
+
+
+def chances(prior, codes, place, temperature=1.0):
+    """Return the probabilities of the code at a place, by vqlib, (K,)."""
+    logits = np.asarray(prior(np.maximum(codes, 0)[None].astype("int32")))[0].reshape(49, -1)[place] / temperature
+    weights = np.exp(logits - logits.max())
+    return weights / weights.sum()
+
+
+def test_49_steps_write_a_whole_grid(writer):
+    writer.press("Step")
+    writer.wait()
+    for written in range(1, 49):
+        assert np.count_nonzero(writer.codes >= 0) == written
+        assert (writer.codes.ravel()[:written] >= 0).all()
+        writer.press("Step")
+    assert (writer.codes >= 0).all()
+    line = writer.lab.locator(".lab-line").text_content()
+    bits = [float(cell) for cell in writer.lab.locator(".prior-bits span").all_text_contents()]
+    assert abs(float(re.search(r"in ([\d.]+) bits", line)[1]) - sum(bits)) < 49 * 0.05 + 0.05
+    assert not writer.offers.count()
+
+
+def test_offers_and_bits_are_those_of_vqlib(writer, prior):
+    writer.press("Upper half of a digit")
+    writer.wait()
+    for _ in range(30):
+        writer.press("Step")
+    writer.lab.get_by_role("slider").fill("0.5")
+    codes = writer.codes
+    codes.flat[30:] = -1
+    expected = chances(prior, codes, 30, 0.5)
+    offered = [text.split(": ") for text in writer.offers.evaluate_all(OFFERS)]
+    assert [int(code) for code, _ in offered] == np.argsort(-expected)[:8].tolist()
+    for code, percent in offered:
+        assert abs(float(percent.strip("%")) / 100 - expected[int(code)]) < 0.01
+    code = int(offered[1][0])
+    writer.offers.nth(1).click()
+    assert writer.codes.flat[30] == code
+    bits = writer.lab.locator(".prior-bits span").nth(30).text_content()
+    assert abs(float(bits) + np.log2(chances(prior, codes, 30)[code])) < 0.1
+
+
+def test_likeliest_codes_are_those_of_vqlib(writer, prior):
+    writer.lab.get_by_role("combobox").select_option("likeliest")
+    writer.press("To the end")
+    writer.wait()
+    codes = np.full((7, 7), -1)
+    for place in range(49):
+        codes.flat[place] = chances(prior, codes, place).argmax()
+    assert np.array_equal(writer.codes, codes)
+
+
+def test_kept_codes_stay_and_the_others_are_drawn_anew(writer):
+    writer.press("Upper half of a digit")
+    writer.wait()
+    given = writer.codes
+    assert np.array_equal(writer.kept, np.arange(49).reshape(7, 7) < 28)
+    assert (given[4:] == -1).all()
+    drawn = []
+    for _ in range(2):
+        writer.press("Sample again")
+        drawn.append(writer.codes)
+        assert np.array_equal(writer.codes[:4], given[:4])
+    assert (drawn[0] != drawn[1]).any()
+    writer.cells.nth(40).click()
+    writer.cells.nth(3).click()
+    assert writer.kept.flat[40]
+    assert not writer.kept.flat[3]
+    writer.press("Sample again")
+    assert writer.codes.flat[40] == drawn[1].flat[40]
+
+
+def test_prior_completes_what_is_drawn(writer):
+    writer.press("Empty")
+    writer.wait()
+    writer.draw((8, 6), (20, 6), (20, 12))
+    kept, codes = writer.kept, writer.codes
+    assert kept.any()
+    assert not kept[4:].any()
+    writer.press("To the end")
+    assert np.array_equal(writer.codes[kept], codes[kept])
+    assert (writer.codes >= 0).all()
+
+
+def test_blind_spot_is_marked(writer, book_extension):
+    writer.press("Sample again")
+    writer.wait()
+    writer.cells.nth(45).hover()
+    views = np.array(writer.cells.evaluate_all("(cells) => cells.map((cell) => cell.dataset.view)"))
+    seen = book_extension("pictures").seen_by_plain()[45]
+    assert np.array_equal(views == "seen", seen)
+    assert (views[45:] == ["here", "later", "later", "later"]).all()
+    assert (views == "blind").sum() == 45 - seen.sum() > 0
+
+
+def test_prior_is_played_by_keyboard(writer):
+    writer.lab.get_by_role("button", name="To the end").press("Enter")
+    writer.wait()
+    writer.cells.nth(0).focus()
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        writer.page.keyboard.press(key)
+    assert writer.kept[1, 1]
+    assert writer.lab.locator(".lab-said").text_content() == f"Row 2, column 2: code {writer.codes[1, 1]}, kept"
+
+
+def test_playing_goes_on_by_itself_and_pauses(writer):
+    writer.press("Play")
+    writer.page.wait_for_function(WRITTEN, arg=3)
+    writer.press("Pause")
+    written = np.count_nonzero(writer.codes >= 0)
+    writer.page.wait_for_timeout(400)
+    assert np.count_nonzero(writer.codes >= 0) == written < 49
+    writer.page.emulate_media(reduced_motion="reduce")
+    writer.press("Play")
+    assert (writer.codes >= 0).all()
+
+
+# ---------------------------------------------------------------- For everyone
+
+
+@pytest.mark.parametrize("page", ["labs", "index"])
+def test_nothing_is_too_wide_and_axe_finds_no_barrier_after_use(browser, address, page):
+    url = f"{address}book/{page}.html"
+    easel = Easel(browser, url, address, "paint" if page == "labs" else "strip")
+    easel.press("Test digit")
+    easel.wait()
+    easel.draw((6, 6), (22, 6), (22, 22))
+    easel.cells.nth(24).click()
+    if page == "labs":
+        prior = easel.page.locator("[data-lab='prior']")
+        prior.get_by_role("button", name="Upper half of a digit").click()
+        prior.get_by_role("button", name="Step", exact=True).click()
+        prior.locator("li").first.wait_for()
+    for width in WIDTHS:
+        easel.page.set_viewport_size({"width": width, "height": 800})
+        for scheme in SCHEMES:
+            show(easel.page, scheme)
+            assert easel.page.evaluate(EXCESS) <= 0
+    assert not audit(easel.page)
+    easel.close()
+
+
+def test_cells_of_a_phone_are_large_enough_for_a_finger(browser, address):
+    easel = Easel(browser, address + "book/labs.html", address, viewport={"width": WIDTHS[0], "height": 800})
+    easel.press("Show all codes")
+    easel.wait()
+    for cell in (easel.cells.nth(0), easel.lab.get_by_role("gridcell", name="Code 98", exact=True)):
+        box = cell.bounding_box()
+        assert min(box["width"], box["height"]) >= 24
+    easel.close()
+
+
+def test_finger_draws_and_does_not_scroll(browser, address):
+    phone = {"viewport": {"width": WIDTHS[0], "height": 800}, "has_touch": True}
+    easel = Easel(browser, address + "book/labs.html", address, **phone)
+    easel.image.scroll_into_view_if_needed()
+    before = easel.pixels(easel.image)
+    box, top = easel.image.bounding_box(), easel.page.evaluate("scrollY")
+    session = easel.page.context.new_cdp_session(easel.page)
+    for kind, share in (("touchStart", 0.2), ("touchMove", 0.4), ("touchMove", 0.8), ("touchEnd", None)):
+        points = [] if share is None else [{"x": box["x"] + 8, "y": box["y"] + share * box["height"]}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    easel.wait()
+    assert easel.page.evaluate("scrollY") == top
+    assert np.count_nonzero(easel.pixels(easel.image) != before) > 20
+    easel.close()
+
+
+def test_missing_weights_give_the_figure_and_a_reason(browser, address):
+    context = browser.new_context()
+    context.route("**/weights/*.js", lambda route: route.fulfill(status=404))
+    page = context.new_page()
+    page.goto(address + "book/labs.html")
+    lab = page.locator(LAB)
+    assert not lab.locator(".lab-still").is_visible()
+    lab.get_by_role("button", name="Empty").click()
+    lab.get_by_role("alert").wait_for()
+    assert "missing or broken" in lab.get_by_role("alert").text_content()
+    assert lab.locator(".lab-still img").first.is_visible()
+    assert not lab.get_by_role("grid").count()
+    context.close()
+
+
+def test_broken_weights_give_the_figure_and_a_reason(browser, address):
+    context = browser.new_context()
+    context.route("**/weights/*.js", lambda route: route.fulfill(body='vqlabs.loaded["weights/mnist-vqvae"] = {"sha'))
+    page = context.new_page()
+    page.goto(address + "book/labs.html")
+    page.locator(LAB).get_by_role("button", name="Empty").click()
+    page.locator(LAB).get_by_role("alert").wait_for()
+    assert page.locator(LAB).locator(".lab-still img").first.is_visible()
+    context.close()
+
+
+def test_without_scripts_the_figure_and_a_sentence_are_there(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    for name, lab in (("labs", LAB), ("index", "[data-lab='strip']")):
+        page.goto(f"{address}book/{name}.html")
+        assert page.locator(f"{lab} .lab-still img").first.is_visible()
+        assert "scripts do not run here" in page.locator(lab).text_content()
+    context.close()
+
+
+def test_figure_without_scripts_is_right(browser, address, model):
+    page = browser.new_page()
+    page.goto(address + "book/labs.html")
+    images = page.locator(f"{LAB} .lab-still img").evaluate_all("(images) => images.map((image) => image.src)")
+    before, after = (np.asarray(Image.open(io.BytesIO(base64.b64decode(src.split(",")[1])))) for src in images)
+    codes = np.array(page.locator(f"{LAB} .lab-still pre").text_content().split(), int).reshape(1, 7, 7)
+    page.close()
+    assert np.array_equal(model.encode(as_image(before)), codes)
+    assert np.array_equal(as_shown(model.decode(codes.astype("int32"))), after)
+
+
+def test_labs_run_in_a_book_that_is_opened_as_a_file(browser, html):
+    easel = Easel(browser, (html / "book" / "labs.html").as_uri(), html.as_uri())
+    easel.press("Test digit")
+    easel.wait()
+    assert easel.codes.shape == (7, 7)
+    easel.close()
+
+
+def test_on_paper_the_figure_stands_in_place_of_the_lab(paint):
+    paint.page.emulate_media(media="print")
+    assert paint.lab.locator(".lab-still img").first.is_visible()
+    assert not paint.lab.locator(".lab-body").is_visible()
+
+
+# ---------------------------------------------------------------- Speed
+
+
+def stopwatch(page):
+    """Return a function that tells the milliseconds of processor time that a page has taken.
+
+    Not those of a clock, since other programs run beside the tests.
+    """
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent():
+        metrics = {entry["name"]: entry["value"] for entry in session.send("Performance.getMetrics")["metrics"]}
+        return 1000 * metrics["TaskDuration"]
+
+    return spent
+
+
+def test_stroke_is_rebuilt_before_one_sees_that_it_took_time(paint):
+    paint.press("Empty")
+    paint.wait()
+    spent = stopwatch(paint.page)
+    paint.image.hover()
+    paint.page.mouse.down()
+    before = spent()
+    assert paint.image.evaluate(STROKES) == 20
+    assert (spent() - before) / 20 < STROKE
+    paint.page.mouse.up()
+    assert np.count_nonzero(paint.pixels(paint.image)) > 100
+
+
+def test_whole_grid_is_sampled_at_once(writer):
+    writer.press("Sample again")
+    writer.wait()
+    spent = stopwatch(writer.page)
+    before = spent()
+    for _ in range(4):
+        writer.press("Sample again")
+    assert (spent() - before) / 4 < GRID
