@@ -38,6 +38,7 @@ PAGES = {
     "vqlib.metrics": "notebooks/03-training",
     "vqlib.metrics.BitsPerImage": "notebooks/05-pixelcnn",
     "vqlib.pixelcnn": "notebooks/05-pixelcnn",
+    "vqlib.plots": "notebooks/04-seeing-codes",
     "vqlib.prior": "notebooks/05-pixelcnn",
     "vqlib.quantizers": "notebooks/01-quantization",
     "vqlib.sampling": "book/speed",
