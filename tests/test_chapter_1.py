@@ -105,7 +105,7 @@ def residual_together(x, books):
     return choices[nearest(x, sums)]
 
 
-def priced(x, codebook, price, steps, log=np.log2, half=1.0, update=True, drop=True, sign=1):
+def priced(x, codebook, price, steps, log=np.log2, half=1.0, update=True, drop=True, sign=1, again=False):
     k = len(codebook)
     lengths = np.full(k, log(k))
     for _ in range(steps):
@@ -113,6 +113,9 @@ def priced(x, codebook, price, steps, log=np.log2, half=1.0, update=True, drop=T
         counts = np.bincount(codes, minlength=len(codebook))
         used = np.flatnonzero(counts) if drop else np.arange(len(codebook))
         codebook = np.stack([x[codes == j].mean(axis=0) if counts[j] else codebook[j] for j in used])
+        if again:
+            codes = np.argmin(squared_distances(x, codebook) + price * lengths[used], axis=1)
+            counts, used = np.bincount(codes, minlength=len(used)), np.arange(len(used))
         shares = np.maximum(counts[used], 1e-9) / len(x)
         lengths = -log(shares) if update else np.full(len(used), log(k))
     return codebook, lengths
@@ -142,6 +145,7 @@ WRONG = [
     (1, "not halved", lambda c: 2 * bias(c), "lose too often"),
     (1, "length, not its square", lambda c: -0.5 * norms(c), "squares of all D entries"),
     (1, "the mean over D", lambda c: -0.5 * np.mean(c**2, axis=1), "squares of all D entries"),
+    (1, "the mean, not halved", lambda c: -np.mean(c**2, axis=1), "Is it a sum or a mean?"),
     (1, "keepdims", lambda c: bias(c)[:, None], r"The shape is (3, 1), but (3,) is expected"),
     (1, "no axis", lambda c: -0.5 * np.sum(c**2), r"The shape is (), but (3,) is expected"),
     (1, "the other axis", lambda c: -0.5 * np.sum(c**2, axis=0), r"The shape is (2,), but (3,) is expected"),
@@ -165,6 +169,18 @@ WRONG = [
         "far from codeword 0",
         lambda x, c: restart(x, c, errors=lambda x, c: np.sum((x - c[0]) ** 2, axis=1)),
         "Only (2, 0) is badly served",
+    ),
+    (
+        3,
+        "sums of |x - e|",
+        lambda x, c: restart(x, c, errors=lambda x, c: np.sum(np.abs(x - c[nearest(x, c)]), axis=1)),
+        "The squared distances are 32 at (4, 4)",
+    ),
+    (
+        3,
+        "the largest of |x - e|",
+        lambda x, c: restart(x, c, errors=lambda x, c: np.max(np.abs(x - c[nearest(x, c)]), axis=1)),
+        "The squared distances are 32 at (4, 4)",
     ),
     (3, "measured again after each move", restart_greedily, "before the first one moved"),
     (3, "in place", restart_in_place, "Work on a copy"),
@@ -190,6 +206,8 @@ WRONG = [
     (6, "long names are cheap", lambda *a: priced(*a, sign=-1), "changes to the shorter name"),
     (6, "half of the distance", lambda *a: priced(*a, half=0.5), "The whole squared distance"),
     (6, "names of equal length for ever", lambda *a: priced(*a, update=False), "lengths -log2"),
+    (6, "the mean over D", lambda x, *a: priced(x, *a, half=1 / x.shape[1]), "no mean is taken"),
+    (6, "chosen again before the lengths", lambda *a: priced(*a, again=True), "come from one choice of codes"),
     (6, "nobody is dropped", lambda *a: priced(*a, drop=False), "The shape is (3, 2), but (2, 2) is expected"),
     (6, "the codebook alone", lambda *a: priced(*a)[0], "The shape is (2, 1), but (2, 2) is expected"),
     (6, "one step, always", lambda x, c, price, steps: priced(x, c, price, 1), "After one step"),
