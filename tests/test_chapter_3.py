@@ -130,6 +130,7 @@ ATTEMPTS = {
             "unequal": "two_batches = lambda: [[10, 0, 0, 0], [0, 5, 0, 0]]",
             "two codes in all": "two_batches = lambda: [[10, 0], [0, 10]]",
             "codes instead of counts": "two_batches = lambda: [[0, 0, 0, 0], [1, 1, 1, 1]]",
+            "ragged": "two_batches = lambda: [[10, 0, 0, 0], [0, 10]]",
             "below zero": "two_batches = lambda: [[10, 0, 0, -1], [0, 10, 0, 0]]",
             "two codes in each": "two_batches = lambda: [[5, 5, 0, 0], [0, 0, 5, 5]]",
         },
@@ -137,6 +138,11 @@ ATTEMPTS = {
     "3.6": (
         {
             "as in the paper": NEAREST + QUANTIZER,
+            "made when first called": quantizer(
+                "        self.codebook = self.add_weight(shape=(num_embeddings, embedding_dim))\n",
+                "\n    def build(self, shape):\n"
+                "        self.codebook = self.add_weight(shape=(self.num_embeddings, self.embedding_dim))\n",
+            ),
             "the library": "make_quantizer = lambda k, d, b: vqlib.VectorQuantizer(k, d, beta=b)",
         },
         {

@@ -109,8 +109,6 @@ def test_code_that_does_not_fit_is_found():
     assert wide_lines(cell % "" + cell % ":tags: [hide-input]\n\n") == [wide]
 
 
-# The chapters that begin with a picture and number their figures. Here until all do.
-FRAMED = ("01-quantization", "02-straight-through", "03-training", "04-seeing-codes", "06-codebooks", "07-gated-prior", "08-two-levels")
 CAPTION = re.compile(r"\*Figure (\d+\.\d+)\. [^*]+\*")
 
 
@@ -162,17 +160,10 @@ def faults_of_captions(number, cells):
     return faults
 
 
-every_chapter_framed_or_not_yet = pytest.mark.parametrize(
-    "stem",
-    [pytest.param(path.stem, marks=[] if path.stem in FRAMED else pytest.mark.xfail(strict=True)) for path in SOURCES],
-)
-
-
-@every_chapter_framed_or_not_yet
-def test_chapter_begins_with_a_picture_but_for_its_setup_and_each_figure_has_a_caption_with_its_number(stem):
-    """Of a chapter that passes unexpectedly, write the name into `FRAMED`."""
-    cells = cells_of(stem)
-    assert not faults_of_setup(cells) + faults_of_captions(int(stem[:2]), cells)
+@every_chapter
+def test_chapter_begins_with_a_picture_but_for_its_setup_and_each_figure_has_a_caption_with_its_number(path):
+    cells = cells_of(path.stem)
+    assert not faults_of_setup(cells) + faults_of_captions(int(path.stem[:2]), cells)
 
 
 def notebook_of(words):
