@@ -144,6 +144,21 @@ def untracked(self, shape):
     return self.codebook
 
 
+def announced(self, shape):
+    self.codebook = None
+
+
+def build(self, shape):
+    self.codebook = self.add_weight(shape=(6, 2), name="codebook")
+
+
+def with_codewords(initializer):
+    def make_codebook(self, shape):
+        self.codebook = self.add_weight(shape=shape, initializer=initializer, name="codebook")
+
+    return make_codebook
+
+
 RIGHT = [
     (1, "as in the text", rates),
     (1, "a mask, a list", rates_by_mask),
@@ -159,13 +174,24 @@ RIGHT = [
     (6, "as in the text", Gate),
     (6, "products instead of look-ups", gate(call=one_hot_call)),
     (6, "vqlib's own layer", vqlib.VectorQuantizer),
-    (6, "the look-up without reshape", gate(call=lambda self, z: sparse_call(self, z))),
+    (6, "a codebook made in build", gate(make_codebook=lambda self, shape: None, build=build)),
+    (6, "a codebook made in build, None before", gate(make_codebook=announced, build=build)),
+    (6, "random codewords", gate(make_codebook=with_codewords("random_normal"))),
 ]
 
 
 def sparse_call(self, z):
     e = ops.take(self.codebook, nearest(ops.reshape(z, (-1, z.shape[-1])), self.codebook), axis=0)
     e = ops.reshape(e, z.shape)
+    self.add_losses(z, e)
+    return self.output(z, e)
+
+
+def gathered_call(self, z):
+    """Look up as in NumPy, by TensorFlow's own operations."""
+    codebook = tf.convert_to_tensor(self.codebook)
+    distances = tf.reduce_sum((z[..., None, :] - codebook) ** 2, axis=-1)
+    e = tf.gather(self.codebook.value, tf.argmin(distances, axis=-1))
     self.add_losses(z, e)
     return self.output(z, e)
 
@@ -218,6 +244,12 @@ WRONG = [
     (4, "straight-through", lambda z, e, g: g, "outward push"),
     (4, "a mirror, no turn", mirrored, "only the factor|turns back"),
     (6, "a codebook that is no weight", gate(make_codebook=untracked), "add_weight"),
+    (6, "codewords that are all zero", gate(make_codebook=with_codewords("zeros")), "start equal"),
+    (6, "codewords that are all one", gate(make_codebook=with_codewords("ones")), "start equal"),
+    (6, "the look-up without reshape", gate(call=lambda self, z: sparse_call(self, z)), "a plain array"),
+    (6, "a gather without reshape", gate(call=lambda self, z: gathered_call(self, z)), "a plain array"),
+    (6, "call left blank", gate(call=lambda self, z: None), "nothing, from call.*decoder sees codewords"),
+    (6, "call left as dots", gate(call=lambda self, z: ...), "nothing, from call.*decoder sees codewords"),
     (6, "no estimator", gate(output=lambda self, z, e: e), "The decoder's gradient"),
     (6, "a wrong stop", gate(output=lambda self, z, e: ops.stop_gradient(z) + e - z), "The decoder's gradient"),
     (6, "z itself", gate(output=lambda self, z, e: z), "codewords"),
