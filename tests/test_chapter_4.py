@@ -1,5 +1,7 @@
 """Chapter 4: its checks of exercises take what is right in any form, and refuse what is wrong."""
 
+import types
+
 import chapters
 import numpy as np
 import pytest
@@ -172,3 +174,48 @@ def test_wrong_answers_do_not_pass(exercise, answer, capsys):
 def test_a_mean_is_not_called_right_but_of_another_type(capsys):
     assert passes(4, lambda query, collection: np.mean(query != collection, axis=(1, 2))) is False
     assert "values are right" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("exercise", [1, 3, 4])
+def test_where_floats_are_refused_a_whole_number_was_asked_for(exercise, capsys):
+    assert passes(exercise, lambda *arguments: np.asarray(solution(exercise)(*arguments), float)) is False
+    assert "values are right" in capsys.readouterr().out
+    blank = chapters.cell_with(4, f"def {NAMES[exercise]}(")
+    assert "whole number" in " ".join(blank.split())
+
+
+def shown(title, **given):
+    """Return the text that a cell of the chapter shows, with what it needs given."""
+    shows = []
+    exec(chapters.cell_with(4, f"# @title {title}\n"), {"np": np, "vqlib": vqlib, "Markdown": shows.append, **given})
+    return shows[0]
+
+
+def test_the_search_leaves_the_query_out_and_goes_by_vectors():
+    # two digits of six images, each image with a name of its own in all cells; the names of a digit lie together
+    entries = np.append(np.arange(6), 100 + np.arange(6))[:, None].astype("float32")
+    text = shown(
+        "Result: search by names and by entries",
+        codes=np.tile(np.arange(12)[:, None, None], (1, 7, 7)),
+        codebook=entries,
+        data=types.SimpleNamespace(y_test=np.repeat([3, 8], 6)),
+        some=slice(None),
+        solution_4_4=solution(4),
+    )
+    # five of six others are of the digit; by names all others are as far, and the first in the list are found
+    assert "**42%** by names and in **83%** by entries; the nearest one alone in 50% and 100%" in text
+
+
+def test_the_bits_are_those_of_a_histogram_of_the_training_images():
+    train = np.tile(np.array([0, 1] * 500)[:, None, None], (1, 7, 7))
+    text = shown(
+        "Table: bits per image, by what we know",
+        model=types.SimpleNamespace(encode=lambda images: train),
+        data=types.SimpleNamespace(x_train=None),
+        codes=np.zeros((10, 7, 7), int),  # by their own histogram they would cost nothing
+        K=2,
+        ours=0,
+        row=3,
+        column=3,
+    )
+    assert text.count("| 49 | 1.0 |") == 3
