@@ -221,7 +221,7 @@ QUESTIONS = {
     "Why is there a stop_gradient?": "gradient is zero",
     "On which side does stop_gradient belong?": "should stand still",
     "Why are there two losses if they are always equal?": "same value and different gradients",
-    "Why does the VQ loss rise?": "spreads its outputs out",
+    "Why does the VQ loss rise?": "spreading its outputs",
     "What is perplexity?": "equally likely",
     "What is a good perplexity?": "no number to aim at",
     "Is the PixelCNN the decoder?": "never sees a pixel",
@@ -359,7 +359,7 @@ def test_minutes_are_those_that_were_recorded(book_extension):
     }
     heading, _, first, second, third, *others = chapters.times(measured)
     assert heading == "| chapter | to read | to run, `quick` | to run, `default` |"  # no chapter has a full run
-    assert first.endswith("| 35 | 0.5 (1) | 2.0 (2) |")
+    assert first.endswith("| 40 | 0.5 (1) | 2.0 (2) |")
     assert second.endswith("| 1.5 (1) | not measured |")
     assert third.endswith("| not measured | not measured |")
     assert others[-2:] == ["1. one", "2. two"]
