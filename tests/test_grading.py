@@ -141,7 +141,11 @@ def handed(bundle, tmp_path_factory):
             "cyd",
             {Q1: "    return np.argmin([[np.dot(weights, abs(row - e)) for e in codebook] for row in x], 1)\n" + Q1},
         ),
-        "dan": submission(bundle, "dan", {"        rows = rows - ops.take(codebook, codes[-1], axis=0)\n": ""}),
+        "dan": submission(
+            bundle,
+            "dan",
+            {"[best // len(second), best % len(second)]": "[best % len(second), best // len(second)]"},
+        ),
         "eve": submission(
             bundle, "eve", {"    return float(-np.sum(p * np.log2(p)))": "    return float(-np.sum(p * np.log(p)))"}
         ),
@@ -299,7 +303,7 @@ def test_feedback_says_what_was_wrong_and_does_not_show_a_test(graded):
     pages = {path.stem: path.read_text() for path in (graded["out"] / "feedback").glob("*.html")}
     assert set(pages) == {"ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ivy", "jan", "kim", "lea"}
     assert "squared before it is weighted" in pages["cyd"]
-    assert "leaves over" in pages["dan"]
+    assert "stands before" in pages["dan"]
     assert "nats" in pages["eve"]
     assert "stopped after 40 seconds" in pages["gus"]
     assert "brought its process down" in pages["fay"]
