@@ -73,12 +73,18 @@ BEGINNING = """() => {
   const parts = [...document.querySelectorAll("article :is(div.cell, p.cell-caption)")];
   return parts.slice(0, parts.findLastIndex((part) => part.matches(".tag_setup")) + 1).map(name);
 }"""
+# Code that is shown, not folded, and has a line wider than its box.
+CUT = """() => [...document.querySelectorAll("div.cell_input pre")]
+  .filter((code) => !code.closest("details") && code.scrollWidth > code.clientWidth)
+  .map((code) => code.innerText.split("\\n").reduce((a, b) => b.length > a.length ? b : a))"""
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 def look(page):
     """Return what is on a page with all folds open, and by how much it is too wide at each width, in each scheme."""
     seen = types.SimpleNamespace(**page.evaluate(LOOK), excess={}, clipped=[], overlaps=[])
+    page.set_viewport_size({"width": max(WIDTHS), "height": 800})
+    seen.cut = page.evaluate(CUT)
     page.evaluate(OPEN_FOLDS)
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
@@ -149,6 +155,11 @@ WRONG = {
         "overlaps",
         "<p>The lower text.</p><p style='margin-top: -2.2em'>The upper text.</p>",
         "upper text. | ",
+    ),
+    "code that is cut": (
+        "cut",
+        f"<div class='cell_input'><pre style='width: 300px; overflow: auto'>{80 * 'x'}</pre></div>",
+        80 * "x",
     ),
     "picture without words": ("barriers", "<img src='dot.svg'>", "image-alt"),
     "pale in the light": ("barriers", "<style>p {color: #ddd; background: #fff}</style>", "light: color-contrast"),
@@ -255,6 +266,10 @@ def test_numbered_formulas_can_be_read_whole(visits):
 def test_no_page_is_wider_than_the_window(visits, width, scheme):
     excess = {name: visit.excess[width, scheme] for name, visit in visits.items()}
     assert not {name: pixels for name, pixels in excess.items() if pixels > 0}
+
+
+def test_no_line_of_code_is_cut_on_a_wide_window(visits):
+    assert not collect(visits, "cut")
 
 
 def test_no_text_lies_on_another(visits):

@@ -171,25 +171,23 @@ def passes(exercise, attempt):
     return chapters.passes(exercise, names)
 
 
-@pytest.mark.parametrize(
-    ("exercise", "attempt"),
-    [
-        pytest.param(exercise, attempt, id=f"{exercise}, {name}")
-        for exercise, (right, _) in ATTEMPTS.items()
-        for name, attempt in right.items()
-    ],
-)
+def attempts(kind):
+    """Return a mark that runs a test on the attempts that are right (0), or on those that are wrong (1)."""
+    return pytest.mark.parametrize(
+        ("exercise", "attempt"),
+        [
+            pytest.param(exercise, attempt, id=f"{exercise}, {name}")
+            for exercise, both in ATTEMPTS.items()
+            for name, attempt in both[kind].items()
+        ],
+    )
+
+
+@attempts(0)
 def test_right_answers_pass(exercise, attempt):
     assert passes(exercise, attempt)
 
 
-@pytest.mark.parametrize(
-    ("exercise", "attempt"),
-    [
-        pytest.param(exercise, attempt, id=f"{exercise}, {name}")
-        for exercise, (_, wrong) in ATTEMPTS.items()
-        for name, attempt in wrong.items()
-    ],
-)
+@attempts(1)
 def test_wrong_answers_do_not(exercise, attempt):
     assert not passes(exercise, attempt)

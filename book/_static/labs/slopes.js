@@ -31,6 +31,31 @@ vqlabs.lab("slopes", (/** @type {HTMLElement} */ body) => {
     return { z: down(world.z, together), codebook };
   }
 
+  /** What can be set in both places. @param {World} world @param {() => void} draw */
+  function controls(world, draw) {
+    const beta = slider({
+      label: "β",
+      min: 0,
+      max: 4,
+      step: 0.05,
+      value: world.beta,
+      say: (/** @type {number} */ value) => value.toFixed(2),
+      change: (/** @type {number} */ value) => {
+        world.beta = value;
+        draw();
+      },
+    });
+    const moving = tick({
+      label: "The codebook moves, too",
+      value: world.moves,
+      change: (/** @type {boolean} */ value) => {
+        world.moves = value;
+        draw();
+      },
+    });
+    return { beta, moving };
+  }
+
   /**
    * The steps of a world: one, many, and back.
    * @param {World} world
@@ -295,18 +320,7 @@ vqlabs.lab("slopes", (/** @type {HTMLElement} */ body) => {
 
     const inside = (/** @type {number[]} */ z) => [Math.min(Math.max(z[0], LEFT), RIGHT)];
     const path = walk(world, draw, () => [-1.4], stairs, inside);
-    const beta = slider({
-      label: "β",
-      min: 0,
-      max: 4,
-      step: 0.05,
-      value: world.beta,
-      say: (/** @type {number} */ value) => value.toFixed(2),
-      change: (/** @type {number} */ value) => {
-        world.beta = value;
-        draw();
-      },
-    });
+    const { beta, moving } = controls(world, draw);
     const width = slider({
       label: "Spacing",
       min: 0.25,
@@ -318,14 +332,6 @@ vqlabs.lab("slopes", (/** @type {HTMLElement} */ body) => {
         spacing = value;
         world.codebook = stairs();
         path.forget();
-      },
-    });
-    const moving = tick({
-      label: "The codebook moves, too",
-      value: world.moves,
-      change: (/** @type {boolean} */ value) => {
-        world.moves = value;
-        draw();
       },
     });
     const element = make(
@@ -510,26 +516,7 @@ vqlabs.lab("slopes", (/** @type {HTMLElement} */ body) => {
         draw();
       },
     });
-    const beta = slider({
-      label: "β",
-      min: 0,
-      max: 4,
-      step: 0.05,
-      value: world.beta,
-      say: (/** @type {number} */ value) => value.toFixed(2),
-      change: (/** @type {number} */ value) => {
-        world.beta = value;
-        draw();
-      },
-    });
-    const moving = tick({
-      label: "The codebook moves, too",
-      value: world.moves,
-      change: (/** @type {boolean} */ value) => {
-        world.moves = value;
-        draw();
-      },
-    });
+    const { beta, moving } = controls(world, draw);
     const everywhere = tick({
       label: "The same for z in other places",
       value: field,
