@@ -1,5 +1,7 @@
 """The arithmetic of the labs, in JavaScript, makes the codes and the images that vqlib makes."""
 
+import json
+import math
 import os
 import pathlib
 import re
@@ -16,8 +18,14 @@ from vqlib.book.labs import weights_as_script
 
 HERE = pathlib.Path(__file__).parent / "labs"
 LABS = HERE.parents[1] / "book" / "_static" / "labs"
-ARITHMETIC, PIXELCNN = LABS / "arithmetic.js", LABS / "pixelcnn.js"
-AS_BYTES = {"encode": ("uint8", (7, 7)), "decode": ("<f4", (28, 28, 1)), "logits": ("<f8", (7, 7, 128))}
+ARITHMETIC, PIXELCNN, GATED = LABS / "arithmetic.js", LABS / "pixelcnn.js", LABS / "gated.js"
+AS_BYTES = {
+    "encode": ("uint8", (7, 7)),
+    "decode": ("<f4", (28, 28, 1)),
+    "logits": ("<f8", (7, 7, 128)),
+    "classes": ("<f8", (50, 10)),
+    "sees": ("uint8", (49, 49)),
+}
 
 
 def find_runner():
@@ -35,13 +43,13 @@ def run(tmp_path_factory):
     """Return a function that computes with a model's weights, as a lab does: of images, or of grids of codes."""
     folder, command = tmp_path_factory.mktemp("weights"), find_runner()
 
-    def ask(what, model, given, scripts=(ARITHMETIC, PIXELCNN)):
+    def ask(what, model, given, scripts=(ARITHMETIC, PIXELCNN, GATED)):
         weights = folder / "weights.js"
         weights.write_text(weights_as_script("weights/model", model))
         arguments = [*command, HERE / "run.cjs", *scripts, weights, "weights/model", what]
         made = subprocess.run(arguments, input=given.tobytes(), capture_output=True, check=False)
         assert made.returncode == 0, made.stderr.decode()
-        dtype, shape = AS_BYTES.get(what, ("uint8", (49, 49)))
+        dtype, shape = AS_BYTES[what.split(":")[0]]
         return np.frombuffer(made.stdout, dtype).reshape(-1, *shape)
 
     return ask
@@ -115,6 +123,72 @@ def test_what_a_position_sees_is_what_the_book_draws(run, prior, codes, book_ext
     assert np.array_equal(run("sees", prior, codes[:1])[0], book_extension("pictures").seen_by_plain())
 
 
+@pytest.fixture(scope="module")
+def told():
+    """The gated prior, which is told a class."""
+    return vqlib.load_pretrained("mnist-ema-prior")
+
+
+@pytest.fixture(scope="module")
+def told_codes(images):
+    """Grids of its codes: some of test images, and some that no image has."""
+    some = images[:: max(len(images) // 40, 1)]
+    drawn = np.random.default_rng(0).integers(128, size=(10, 7, 7))
+    drawn[1] = drawn[0]
+    drawn[1, 3, 3] = (drawn[0, 3, 3] + 1) % 128  # of what was kept, the second half is stale
+    return np.concatenate([vqlib.load_pretrained("mnist-ema-vqvae").encode(some), drawn]).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def told_logits(told, told_codes):
+    """Its logits for each class, by vqlib: (10, N, 7, 7, K)."""
+    codes = told_codes.astype("int32")
+    return np.stack([told((codes, np.full(len(codes), digit))) for digit in range(10)])
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_logits_of_the_gated_prior_are_those_of_vqlib_for_each_class(run, told, told_codes, told_logits, digit):
+    assert np.abs(run(f"logits:{digit}", told, told_codes) - told_logits[digit]).max() < 0.02
+
+
+def test_logits_of_a_gated_prior_that_knows_no_classes_are_those_of_vqlib(run, rng):
+    keras.utils.set_random_seed(1)
+    fresh = vqlib.GatedPixelCNN(num_embeddings=128, filters=10, num_layers=3)  # 10 is no multiple of 4
+    fresh.set_weights([w if w.ndim > 1 else rng.normal(size=w.shape) for w in fresh.get_weights()])
+    codes = rng.integers(128, size=(10, 7, 7)).astype("uint8")
+    assert np.abs(run("logits", fresh, codes) - fresh(codes.astype("int32"))).max() < 0.02
+
+
+def test_prior_that_is_told_nothing_is_the_mean_over_classes(run, told, told_codes, told_logits):
+    every = told_logits.reshape(10, len(told_codes), 49, 128)
+    logs = every - np.logaddexp.reduce(every, axis=-1, keepdims=True)
+    given = told_codes.reshape(1, -1, 49, 1).astype(int)
+    spent = np.take_along_axis(logs, given, axis=-1)[..., 0].cumsum(axis=-1)  # log p(c_1 ... c_n | y), (10, N, 49)
+    scores = np.concatenate([np.zeros_like(spent[..., :1]), spent], axis=-1)
+    classes = scores - np.logaddexp.reduce(scores, axis=0)  # equation 7.3, after 0 to 49 codes
+    found = run("classes", told, told_codes)
+    assert np.abs(found - np.exp(classes).transpose(1, 2, 0)).max() < 0.01
+    expected = np.logaddexp.reduce(classes[..., :49, None] + logs, axis=0)
+    found = run("logits", told, told_codes).reshape(expected.shape)
+    assert np.abs(found - expected).max() < 0.02
+
+
+def test_gated_prior_sees_what_the_book_draws(run, told, told_codes, book_extension):
+    _, seen = book_extension("pictures").seen_by_stacks(told.num_layers)
+    assert np.array_equal(run("sees", told, told_codes[:1])[0], seen)
+    fresh = vqlib.GatedPixelCNN(num_layers=2)  # one that does not see everything
+    _, seen = book_extension("pictures").seen_by_stacks(2)
+    assert np.array_equal(run("sees", fresh, told_codes[:1])[0], seen)
+    assert not seen[48].all()
+
+
+def test_images_of_the_gated_priors_codes_are_those_of_vqlib(run, images, told_codes):
+    model = vqlib.load_pretrained("mnist-ema-vqvae")
+    codes = np.asarray(model.encode(images)).astype("uint8")
+    assert np.mean(run("encode", model, images) == codes) >= 0.999
+    assert np.abs(run("decode", model, told_codes) - model.decode(told_codes)).max() < 0.005
+
+
 # Mistakes that a port makes, and what they change.
 MISTAKES = {
     "a ReLU that is forgotten": ("relu && sums[n] < 0", "false"),
@@ -132,25 +206,27 @@ def test_mistake_is_found(run, model, codes, tmp_path, name):
     mistaken = tmp_path / "arithmetic.js"
     mistaken.write_text(source.replace(right, wrong))
     try:
-        found = run("decode", model, codes[:5], scripts=(mistaken, PIXELCNN))
+        found = run("decode", model, codes[:5], scripts=(mistaken, PIXELCNN, GATED))
     except AssertionError:
         return
     assert np.isnan(found).any() or np.abs(found - model.decode(codes[:5])).max() > 0.05
 
 
-def test_weights_come_in_half_the_bits(model):
-    script = weights_as_script("weights/model", model)
+# How many numbers of each model the labs compute with: none behind a mask, none that only training needs.
+NUMBERS = {"mnist-vqvae": 49_937, "mnist-ema-vqvae": 49_937, "mnist-prior": 574_592, "mnist-ema-prior": 477_728}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_weights_take_two_letters_each(name):
+    script = weights_as_script("weights/model", vqlib.load_pretrained(name))
     assert script.startswith('vqlabs.loaded["weights/model"] = {')
-    assert len(script) < 2 * model.count_params() * 4 / 3 + 1000
-    assert len(re.findall(r'"[\w/]+/(?:kernel|bias|codebook)": \[', script)) == len(model.weights)
+    shapes, values = re.search(r'"shapes": (.*), "values": "(.*)"\};\n$', script).groups()
+    shapes = json.loads(shapes).values()
+    assert sum(map(math.prod, shapes)) == NUMBERS[name]
+    assert len(values) == 2 * (NUMBERS[name] + sum(math.prod(shape[:-1]) for shape in shapes))  # each row has its step
+    assert not re.search(r"[\\<>&']", script)  # it may stand in a page, too
 
 
-def test_weights_of_a_prior_are_those_that_its_masks_let_through(prior):
-    live = sum(
-        int(np.prod(weight.shape)) * layer.mask.sum() / layer.mask.size if weight is layer.kernel else weight.shape[0]
-        for layer in prior.network.layers
-        if hasattr(layer, "mask")
-        for weight in layer.weights
-    )
-    plain = sum(layer.count_params() for layer in prior.network.layers if not hasattr(layer, "mask"))
-    assert abs(len(weights_as_script("weights/model", prior)) - 2 * (live + plain) * 4 / 3) < 2000
+def test_weights_of_all_labs_together_are_under_three_megabytes(book_extension):
+    scripts = [weights_as_script(name, vqlib.load_pretrained(name)) for name in book_extension("labs").MODELS]
+    assert sum(map(len, scripts)) < 3_000_000

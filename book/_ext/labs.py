@@ -27,7 +27,7 @@ from sphinx.util.docutils import SphinxDirective
 from vqlib import checkpoints
 
 FOLDER = pathlib.Path(__file__).parents[1] / "_static" / "labs"
-MODELS = ("mnist-vqvae", "mnist-prior")  # whose weights the labs ask for
+MODELS = ("mnist-vqvae", "mnist-prior", "mnist-ema-vqvae", "mnist-ema-prior")  # whose weights the labs ask for
 
 
 class Room(NamedTuple):
@@ -44,7 +44,7 @@ LABS = {
     "slopes": Room("Slopes", ("codebooks", "plane", "slopes"), "02-straight-through"),
     "cloud": Room("Cloud and codebook", ("codebooks", "plane", "cloud"), "06-codebooks"),
     "paint": Room("Paint with codes", ("arithmetic", "easel", "paint"), "04-seeing-codes"),
-    "prior": Room("The prior at work", ("arithmetic", "pixelcnn", "easel", "prior"), "05-pixelcnn"),
+    "prior": Room("The prior at work", ("arithmetic", "pixelcnn", "gated", "easel", "prior"), "05-pixelcnn"),
 }
 
 

@@ -1,16 +1,22 @@
-// Compute with the arithmetic of the labs: run.cjs SCRIPTS... MODEL encode|decode|logits|sees < input > output
+// Compute with the arithmetic of the labs: run.cjs SCRIPTS... MODEL encode|decode|logits|classes|sees[:DIGIT] < in > out
 //
-// Images are float32 (28, 28), one after the other, grids of codes uint8 (7, 7), logits float64 (7, 7, K); what each
-// position sees is uint8 (49, 49), whatever the input.
+// Images are float32 (28, 28), one after the other, grids of codes uint8 (7, 7), logits float64 (7, 7, K), by a prior that
+// is told the digit, if there is one; classes are float64 (50, 10), after 0 to 49 codes; what each position sees is uint8
+// (49, 49), whatever the input.
 "use strict";
 const fs = require("node:fs");
 const vm = require("node:vm");
 
-const [what, model, ...scripts] = process.argv.slice(2).reverse();
+const [asked, model, ...scripts] = process.argv.slice(2).reverse();
+const [what, digit] = asked.split(":");
 globalThis.vqlabs = { loaded: {} };
 for (const path of scripts.reverse()) vm.runInThisContext(fs.readFileSync(path, "utf-8"), { filename: path });
 const weights = globalThis.vqlabs.arithmetic.unpack(globalThis.vqlabs.loaded[model]);
 const places = Array.from({ length: 49 }, (_, place) => place);
+const makePrior = () =>
+  "vertical_0/kernel" in weights
+    ? globalThis.vqlabs.gated.makeGatedPixelCNN(weights)
+    : globalThis.vqlabs.pixelcnn.makePixelCNN(weights);
 
 /** @type {Record<string, () => (bytes: Uint8Array) => any>} What is computed, of the bytes of one image or grid. */
 const commands = {
@@ -23,11 +29,15 @@ const commands = {
     return (codes) => decode(codes).values;
   },
   logits: () => {
-    const logits = globalThis.vqlabs.pixelcnn.makePixelCNN(weights).begin(); // one for all grids: it has to notice
+    const { logits } = makePrior().begin(digit && Number(digit)); // one for all grids: it has to notice
     return (codes) => Float64Array.from(places.flatMap((place) => [...logits(codes, place)]));
   },
+  classes: () => {
+    const { classes } = makePrior().begin();
+    return (codes) => Float64Array.from([...places, 49].flatMap((count) => [...classes(codes, count)]));
+  },
   sees: () => {
-    const { sees } = globalThis.vqlabs.pixelcnn.makePixelCNN(weights);
+    const { sees } = makePrior();
     return () => Uint8Array.from(places.flatMap(sees), Number);
   },
 };

@@ -13,35 +13,30 @@
   // ---------------------------------------------------------------- Weights
 
   /**
-   * Return the weights that a script of weights/ brings: 16-bit floats, one weight after the other, in base64.
-   * @param {{shapes: Record<string, number[]>, values: string}} packed
+   * Return the weights that a script of weights/ brings. They come as whole numbers, two letters each. Of each row, along
+   * the last axis, the first number tells the step, 2 ** (number / 256), and the others count how many steps a value has.
+   * @param {{letters: string, shapes: Record<string, number[]>, values: string}} packed
    * @returns {Weights}
    */
-  function unpack({ shapes, values }) {
-    const bytes = Uint8Array.from(atob(values), (letter) => letter.charCodeAt(0));
-    const halves = new Uint16Array(bytes.buffer);
+  function unpack({ letters, shapes, values }) {
+    const base = letters.length;
+    const digits = new Uint8Array(128);
+    for (let n = 0; n < base; n++) digits[letters.charCodeAt(n)] = n;
+    let at = 0;
+    const next = () => digits[values.charCodeAt(at++)] * base + digits[values.charCodeAt(at++)] - (base ** 2 - 1) / 2;
     /** @type {Weights} */
     const weights = {};
-    let start = 0;
     for (const [name, shape] of Object.entries(shapes)) {
-      const size = shape.reduce((product, side) => product * side, 1);
-      weights[name] = { shape, values: Float32Array.from(halves.subarray(start, start + size), fromHalf) };
-      start += size;
+      const found = new Float32Array(shape.reduce((product, side) => product * side, 1));
+      const width = shape[shape.length - 1];
+      for (let start = 0; start < found.length; start += width) {
+        const step = 2 ** (next() / 256);
+        for (let n = 0; n < width; n++) found[start + n] = next() * step;
+      }
+      weights[name] = { shape, values: found };
     }
-    if (start !== halves.length) throw new Error(`${halves.length} numbers came, ${start} are needed.`);
+    if (at !== values.length) throw new Error(`${values.length} letters came, ${at} are needed.`);
     return weights;
-  }
-
-  /**
-   * Return the number that 16 bits stand for: a sign, 5 bits of exponent, 10 bits of fraction.
-   * @param {number} bits
-   */
-  function fromHalf(bits) {
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 1023;
-    if (exponent === 0) return sign * fraction * 2 ** -24;
-    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
   }
 
   // ---------------------------------------------------------------- Layers

@@ -268,10 +268,11 @@
   // ---------------------------------------------------------------- The model
 
   /**
-   * Bring the trained VQVAE and the test images. Fails where a file is missing or broken.
+   * Bring a trained VQVAE and the test images. Fails where a file is missing or broken.
+   * @param {string} name Of the VQVAE's weights.
    */
-  async function wake() {
-    const [packed, held] = await Promise.all([vqlabs.load("weights/mnist-vqvae"), vqlabs.load("digits")]);
+  async function wake(name = "weights/mnist-vqvae") {
+    const [packed, held] = await Promise.all([vqlabs.load(name), vqlabs.load("digits")]);
     const model = vqlabs.arithmetic.makeVQVAE(vqlabs.arithmetic.unpack(packed));
     const pixels = imagesFrom(held.pixels);
     const size = PIXELS ** 2;

@@ -7,6 +7,8 @@
 (() => {
   /** @typedef {{shape: number[], values: Float32Array}} Weight */
   /** @typedef {[number, number]} Tap Rows and columns from the position that is computed. */
+  /** @typedef {(codes: ArrayLike<number>, place: number) => Float64Array} Logits Those of the code at a position, (K,),
+   * given those before it in a grid, (h * w,). What is there from the position on is not looked at. */
 
   /**
    * Return the taps of a masked kernel: the rows above, and what is to the left in the same row.
@@ -27,23 +29,32 @@
   }
 
   /**
-   * Return the positions that a kernel's taps see, those beyond the border left out.
+   * Return which positions a kernel's taps see from each position, those beyond the border left out.
    * @param {Tap[]} taps
-   * @param {number} place
    * @param {number[]} shape Height and width of the grid.
-   * @returns {{tap: number, from: number}[]}
+   * @returns {{tap: number, from: number}[][]} (h * w,)
    */
-  function inView(taps, place, [height, width]) {
-    const [row, column] = [Math.floor(place / width), place % width];
-    return taps.flatMap(([down, right], tap) => {
-      const [i, j] = [row + down, column + right];
-      const inside = i >= 0 && j >= 0 && i < height && j < width;
-      return inside ? [{ tap, from: i * width + j }] : [];
-    });
+  function findViews(taps, [height, width]) {
+    return Array.from({ length: height * width }, (_, place) =>
+      taps.flatMap(([down, right], tap) => {
+        const [i, j] = [Math.floor(place / width) + down, place % width + right];
+        const inside = i >= 0 && j >= 0 && i < height && j < width;
+        return inside ? [{ tap, from: i * width + j }] : [];
+      }));
   }
 
   /**
-   * Add x @ matrix to sums.
+   * Return the positions that a kernel sees from some of them.
+   * @param {{from: number}[][]} views
+   * @param {Iterable<number>} places
+   */
+  function reach(views, places) {
+    return new Set([...places].flatMap((place) => views[place].map(({ from }) => from)));
+  }
+
+  /**
+   * Add x @ matrix to sums, four rows of the matrix at a time: so each sum is fetched and stored once for four products,
+   * which takes less than half of the time.
    * @param {Float64Array} sums (F,)
    * @param {ArrayLike<number>} x (C,)
    * @param {Weight} weight (..., C, F), of which one matrix is taken.
@@ -51,11 +62,32 @@
    */
   function addProduct(sums, x, { shape, values }, tap = 0) {
     const filters = sums.length;
-    const start = tap * shape[shape.length - 2] * filters;
-    for (let c = 0; c < x.length; c++) {
-      if (x[c] === 0) continue; // as half of them are behind a ReLU
-      for (let f = 0; f < filters; f++) sums[f] += x[c] * values[start + c * filters + f];
+    let row = tap * shape[shape.length - 2] * filters; // where it starts
+    let c = 0;
+    for (; c + 4 <= x.length; c += 4) {
+      const [x0, x1, x2, x3] = [x[c], x[c + 1], x[c + 2], x[c + 3]];
+      const [row1, row2, row3] = [row + filters, row + 2 * filters, row + 3 * filters];
+      for (let f = 0; f < filters; f++) {
+        sums[f] += x0 * values[row + f] + x1 * values[row1 + f] + x2 * values[row2 + f] + x3 * values[row3 + f];
+      }
+      row += 4 * filters;
     }
+    for (; c < x.length; c++) {
+      for (let f = 0; f < filters; f++) sums[f] += x[c] * values[row + f];
+      row += filters;
+    }
+  }
+
+  /**
+   * Add the row that a code looks up: the product with a one-hot vector.
+   * @param {Float64Array} sums (F,)
+   * @param {Weight} table (..., K, F), of which one matrix is taken.
+   * @param {number} code
+   * @param {number} tap
+   */
+  function addRow(sums, { shape, values }, code, tap = 0) {
+    const start = (tap * shape[shape.length - 2] + code) * sums.length;
+    for (let f = 0; f < sums.length; f++) sums[f] += values[start + f];
   }
 
   /** @param {Float64Array} sums */
@@ -65,78 +97,90 @@
   }
 
   /**
-   * Make a PixelCNN of its weights, with the number of blocks and of masked 1 x 1 layers that these have.
+   * Return what reads the weights of a network: a kernel, a bias to add to, and a 1 x 1 layer as a whole.
    * @param {Record<string, Weight>} weights
-   * @param {number[]} codeShape Height and width of the grid.
    */
-  function makePixelCNN(weights, codeShape = [7, 7]) {
-    const first = liveTaps(7, "A");
-    const later = liveTaps(3, "B");
-    const numBlocks = Object.keys(weights).filter((name) => /^block_\d+_in\/kernel$/.test(name)).length;
-    const numMasked = Object.keys(weights).filter((name) => /^masked_\d+\/kernel$/.test(name)).length;
-    const size = codeShape[0] * codeShape[1];
-
-    /** @param {string} name @returns {Float64Array} */
-    const bias = (name) => Float64Array.from(weights[`${name}/bias`].values);
+  function makeReader(weights) {
     /** @param {string} name */
     const kernel = (name) => weights[`${name}/kernel`];
+    /** @param {string} name @returns {Float64Array} */
+    const bias = (name) => new Float64Array(weights[`${name}/bias`].values);
     /** @param {string} name @param {ArrayLike<number>} x */
     const dense = (name, x) => {
       const sums = bias(name);
       addProduct(sums, x, kernel(name));
       return sums;
     };
+    /** How many layers have such a name, with a number for the star. @param {string} name */
+    const count = (name) => {
+      let number = 0;
+      while (`${name.replace("*", String(number))}/kernel` in weights) number++;
+      return number;
+    };
+    return { kernel, bias, dense, count };
+  }
 
-    /** Begin a grid: return a function that gives the logits of a position, and computes only what it has not yet. */
+  /**
+   * Return a function that gives the logits of a position, and computes only what it has not yet.
+   * @param {number} size Of the grid.
+   * @param {(place: number, seen: Int16Array) => Float64Array} compute
+   *   Gives the logits of a position, from the codes before it. It is asked for one position after the other; when a code
+   *   changes, again for those behind it.
+   * @returns {Logits}
+   */
+  function remember(size, compute) {
+    const seen = new Int16Array(size).fill(-1); // the codes that what is kept was computed from
+    let known = 0; // so many positions are computed
+    /** @type {Float64Array[]} */
+    const logits = [];
+    return (codes, place) => {
+      for (let before = 0; before < place; before++) {
+        if (codes[before] === seen[before]) continue;
+        seen[before] = codes[before];
+        known = Math.min(known, before + 1); // a position does not hang on its own code
+      }
+      for (; known <= place; known++) logits[known] = compute(known, seen);
+      return logits[place];
+    };
+  }
+
+  /**
+   * Make a PixelCNN of its weights, with the number of blocks and of masked 1 x 1 layers that these have.
+   * @param {Record<string, Weight>} weights
+   * @param {number[]} codeShape Height and width of the grid.
+   */
+  function makePixelCNN(weights, codeShape = [7, 7]) {
+    const first = findViews(liveTaps(7, "A"), codeShape);
+    const later = findViews(liveTaps(3, "B"), codeShape);
+    const { kernel, bias, dense, count } = makeReader(weights);
+    const numBlocks = count("block_*_in");
+    const numMasked = count("masked_*");
+    const size = codeShape[0] * codeShape[1];
+
+    /** Begin a grid. @returns {{logits: Logits}} */
     function begin() {
-      const seen = new Int16Array(size).fill(-1); // the codes that what is kept was computed from
-      let known = 0; // so many positions are computed
-      /** @type {Float64Array[]} */
-      const logits = [];
       /** @type {Float64Array[][]} What the masked convolution of each block is given, at each position. */
       const given = Array.from({ length: numBlocks }, () => []);
 
-      /**
-       * Compute a position, from the codes before it and what is kept.
-       * @param {number} place
-       */
-      function compute(place) {
-        let x = bias("codes_masked");
-        const table = kernel("codes_masked"); // a row for each tap and code: (24, K, F)
-        const [, numCodes, filters] = table.shape;
-        for (const { tap, from } of inView(first, place, codeShape)) {
-          const row = (tap * numCodes + seen[from]) * filters;
-          for (let f = 0; f < filters; f++) x[f] += table.values[row + f];
+      const logits = remember(size, (place, seen) => {
+        let x = bias("codes_masked"); // (F,)
+        for (const { tap, from } of first[place]) {
+          addRow(x, kernel("codes_masked"), seen[from], tap); // of (24, K, F)
         }
-        x = relu(x); // (F,)
+        x = relu(x);
         for (let block = 0; block < numBlocks; block++) {
           given[block][place] = relu(dense(`block_${block}_in`, x)); // (F,)
           const masked = bias(`block_${block}_masked`);
-          for (const { tap, from } of inView(later, place, codeShape)) {
+          for (const { tap, from } of later[place]) {
             addProduct(masked, given[block][from], kernel(`block_${block}_masked`), tap);
           }
           const out = relu(dense(`block_${block}_out`, relu(masked))); // (F,)
           x = x.map((value, f) => value + out[f]);
         }
         for (let layer = 0; layer < numMasked; layer++) x = relu(dense(`masked_${layer}`, x));
-        logits[place] = dense("logits", x); // (K,)
-      }
-
-      /**
-       * Return the logits of the code at a position, given those before it.
-       * @param {ArrayLike<number>} codes (h * w,); those from `place` on are not looked at.
-       * @param {number} place
-       * @returns {Float64Array} (K,)
-       */
-      return (codes, place) => {
-        for (let before = 0; before < place; before++) {
-          if (codes[before] === seen[before]) continue;
-          seen[before] = codes[before];
-          known = Math.min(known, before + 1); // a position does not hang on its own code
-        }
-        while (known <= place) compute(known++);
-        return logits[place];
-      };
+        return dense("logits", x); // (K,)
+      });
+      return { logits };
     }
 
     /**
@@ -146,15 +190,13 @@
      */
     function sees(place) {
       let reached = new Set([place]);
-      for (let block = 0; block < numBlocks; block++) {
-        reached = new Set([...reached].flatMap((each) => inView(later, each, codeShape).map(({ from }) => from)));
-      }
-      const codes = new Set([...reached].flatMap((each) => inView(first, each, codeShape).map(({ from }) => from)));
+      for (let block = 0; block < numBlocks; block++) reached = reach(later, reached);
+      const codes = reach(first, reached);
       return Array.from({ length: size }, (_, each) => codes.has(each));
     }
 
-    return { begin, sees, numEmbeddings: kernel("codes_masked").shape[1] };
+    return { begin, sees, numEmbeddings: kernel("codes_masked").shape[1], numClasses: 0 };
   }
 
-  vqlabs.pixelcnn = { makePixelCNN };
+  vqlabs.pixelcnn = { addProduct, addRow, findViews, makePixelCNN, makeReader, reach, relu, remember };
 })();

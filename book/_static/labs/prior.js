@@ -11,6 +11,31 @@
   const SHOWN = 8; // of the next codes, the likeliest
   const PAUSE = 150; // milliseconds between two steps that play by themselves
   const NONE = -1; // in place of a code that is not written yet
+  const GUESSED = 0.1; // of the classes that the prior takes a grid for, those at least as probable are named
+
+  /** @type {Record<string, {words: string, prior: string, tokenizer: string}>} */
+  const PRIORS = {
+    plain: { words: "plain (chapter 5)", prior: "weights/mnist-prior", tokenizer: "weights/mnist-vqvae" },
+    gated: { words: "gated (chapter 7)", prior: "weights/mnist-ema-prior", tokenizer: "weights/mnist-ema-vqvae" },
+  };
+
+  /** A prior and what encodes and decodes its codes, each brought once. @type {Record<string, Promise<any>>} */
+  const coming = {};
+
+  /** Bring a prior. Fails where a file is missing or broken. @param {string} name */
+  function bring(name) {
+    const find = async () => {
+      const { prior: weightsOf, tokenizer } = PRIORS[name];
+      const [painter, packed] = await Promise.all([easel.wake(tokenizer), vqlabs.load(weightsOf)]);
+      const weights = vqlabs.arithmetic.unpack(packed);
+      const { makePixelCNN } = vqlabs.pixelcnn;
+      const prior = name === "gated" ? vqlabs.gated.makeGatedPixelCNN(weights) : makePixelCNN(weights);
+      /** @type {Float32Array[]} */
+      const patches = [];
+      return { name, painter, prior, patches, painted: null };
+    };
+    return coming[name] ??= find();
+  }
 
   /**
    * Return the probabilities that logits stand for, at a temperature: softmax(logits / temperature).
@@ -47,6 +72,11 @@
   /** @param {number} share */
   function asPercent(share) {
     return share < 0.001 ? "under 0.1%" : `${(100 * share).toFixed(1)}%`;
+  }
+
+  /** @param {number} digit */
+  function named(digit) {
+    return `${digit === 8 ? "an" : "a"} ${digit}`;
   }
 
   /** Make the map of the bits that each code took. */
@@ -91,14 +121,16 @@
     const patches = [];
     /** @type {Float32Array} What is drawn. */
     let image = easel.blank();
-    /** @type {any} What encodes and decodes, once it is there. */
+    let wanted = "plain"; // the prior that the reader has chosen
+    let used = ""; // and the one that is there
+    /** @type {any} What encodes and decodes. */
     let painter = null;
     /** @type {any} */
     let prior = null;
-    /** @type {any} */
-    let logitsAt = null;
-    /** @type {Promise<void> | null} */
-    let waking = null;
+    /** @type {number | undefined} The class that the prior is told. */
+    let told;
+    /** @type {any} What gives the logits of the grid, and if no class is told, those that the prior takes it for. */
+    let writer = null;
     const random = vqlabs.random(Date.now());
 
     const grid = easel.makeCodes({
@@ -140,7 +172,28 @@
       value: way,
       change: (/** @type {string} */ value) => way = value,
     });
+    const ofPriors = vqlabs.choice({
+      label: "Prior",
+      options: Object.entries(PRIORS).map(([name, { words }]) => [name, words]),
+      value: wanted,
+      change: (/** @type {string} */ value) => {
+        wanted = value;
+        act(() => announce(body, line.textContent ?? ""));
+      },
+    });
+    const digits = Array.from({ length: 10 }, (_, each) => each);
+    const ofClasses = vqlabs.choice({
+      label: "Told",
+      options: [["", "nothing"], ...digits.map((each) => [String(each), `it is ${named(each)}`])],
+      value: "",
+      change: (/** @type {string} */ value) => {
+        told = value === "" ? undefined : Number(value);
+        act(tellClass);
+      },
+    });
+    ofClasses.element.hidden = true;
     body.append(
+      make("div", { class: "lab-row" }, ofPriors.element, ofClasses.element),
       make("div", { class: "easel" }, map.element, grid.element, result.element),
       line,
       make(
@@ -169,29 +222,48 @@
      * @param {() => void} action
      */
     function act(action) {
-      if (prior) action();
-      else wake().then(action, () => {});
+      if (used === wanted) return action();
+      bring(wanted).then((found) => {
+        if (found.name === wanted && used !== wanted) use(found);
+        act(action);
+      }, () => vqlabs.fail(body, "The trained models did not come: a file of the book is missing or broken."));
     }
 
-    /** Bring the models, once. */
-    function wake() {
-      waking ??= bring().catch((error) => {
-        vqlabs.fail(body, "The trained models did not come: a file of the book is missing or broken.");
-        throw error;
-      });
-      return waking;
-    }
-
-    async function bring() {
-      const [found, packed] = await Promise.all([easel.wake(), vqlabs.load("weights/mnist-prior")]);
-      painter = found;
-      prior = vqlabs.pixelcnn.makePixelCNN(vqlabs.arithmetic.unpack(packed));
-      logitsAt = prior.begin();
-      show();
-      easel.findPatches(found.model, found.empty[0], patches).then(() => {
+    /**
+     * Go on with another prior. Its codes are others, so those that are there are decoded, and the image encoded anew.
+     * @param {any} found What `bring` gives.
+     */
+    function use(found) {
+      const anew = painter && found.painter.encode(painter.decode(filled()));
+      const isThere = codes.map((code) => code !== NONE);
+      ({ painter, prior } = found);
+      used = found.name;
+      patches.length = 0;
+      codes = codes.map(() => NONE);
+      grid.draw();
+      if (anew) codes = codes.map((_, cell) => isThere[cell] ? anew[cell] : NONE);
+      ofClasses.element.hidden = prior.numClasses === 0;
+      begin();
+      delete place.dataset.ready;
+      found.painted ??= easel.findPatches(found.painter.model, found.painter.empty[0], found.patches);
+      found.painted.then(() => {
+        if (used !== found.name) return;
+        patches.push(...found.patches);
         show();
         place.dataset.ready = "";
       });
+    }
+
+    /** Begin with a prior, and what it is told: what is written costs other bits. */
+    function begin() {
+      writer = prior.begin(prior.numClasses ? told : undefined);
+      bits = codes.map((code, cell) => cell < next ? bitsOf(code, cell) : NaN);
+      show();
+    }
+
+    function tellClass() {
+      begin();
+      announce(body, line.textContent ?? "");
     }
 
     // ---- What is seen
@@ -202,12 +274,16 @@
       return `code ${codes[cell]}${kept[cell] ? ", kept" : ""}`;
     }
 
+    /** Return the codes, those of an empty image where none are written. */
+    function filled() {
+      return codes.map((code, cell) => code === NONE ? painter.empty[cell] : code);
+    }
+
     /** Show the state. */
     function show() {
       grid.draw();
       map.show(bits);
-      const filled = codes.map((code, cell) => code === NONE ? painter.empty[cell] : code);
-      easel.show(result.canvas, painter.decode(filled));
+      easel.show(result.canvas, painter.decode(filled()));
       if (next < SIZE) look(next);
       else for (const cell of grid.cells) delete cell.dataset.view;
       tell();
@@ -216,9 +292,10 @@
 
     function tell() {
       const spent = bits.reduce((sum, each) => sum + (each || 0), 0).toFixed(1);
+      const guess = writer.classes && next > 0 ? ` ${guessOf(writer.classes(codes, next))}` : "";
       if (next === SIZE) {
         const plain = SIZE * Math.log2(prior.numEmbeddings);
-        line.textContent = `All 49 codes are written, in ${spent} bits. Without a prior they take ${plain}.`;
+        line.textContent = `All 49 codes are written, in ${spent} bits. Without a prior they take ${plain}.${guess}`;
         return;
       }
       const seen = prior.sees(next).filter(Boolean).length;
@@ -227,8 +304,19 @@
         make("span", { class: "easel-seen" }, `sees ${seen}`),
         ` of the ${next} codes before it`,
         ...(seen < next ? [", and ", make("span", { class: "easel-painted" }, `is blind to ${next - seen} ✕`)] : []),
-        `. Bits so far: ${spent}.`,
+        `. Bits so far: ${spent}.${guess}`,
       );
+    }
+
+    /**
+     * Say which classes the prior takes the codes for.
+     * @param {Float64Array} classes
+     */
+    function guessOf(classes) {
+      const likely = likeliest(classes, classes.length).filter((each) => classes[each] >= GUESSED);
+      return `The prior takes it for ${
+        likely.map((each) => `${named(each)} (${asPercent(classes[each])})`).join(" or ")
+      }.`;
     }
 
     /**
@@ -249,12 +337,12 @@
     function offer() {
       list.replaceChildren();
       if (next === SIZE) return;
-      const chances = probabilities(logitsAt(codes, next), temperature);
-      const filled = codes.map((code, cell) => code === NONE ? painter.empty[cell] : code);
+      const chances = probabilities(writer.logits(codes, next), temperature);
+      const offered = filled();
       for (const code of likeliest(chances, SHOWN)) {
-        filled[next] = code;
+        offered[next] = code;
         const canvas = make("canvas", { width: easel.PIXELS, height: easel.PIXELS });
-        easel.show(canvas, painter.decode(filled));
+        easel.show(canvas, painter.decode(offered));
         const words = [make("span", {}, String(code)), make("span", {}, asPercent(chances[code]))];
         const name = `Write code ${code}, probability ${asPercent(chances[code])}`;
         list.append(make(
@@ -277,15 +365,20 @@
      * @param {number} code
      */
     function write(code) {
-      bits[next] = -Math.log2(probabilities(logitsAt(codes, next), 1)[code]);
+      bits[next] = bitsOf(code, next);
       codes[next] = code;
       next++;
+    }
+
+    /** @param {number} code @param {number} cell */
+    function bitsOf(code, cell) {
+      return -Math.log2(probabilities(writer.logits(codes, cell), 1)[code]);
     }
 
     /** Write the next code: the one that is kept, or one that the prior gives. */
     function advance() {
       if (kept[next]) return write(codes[next]);
-      const chances = probabilities(logitsAt(codes, next), temperature);
+      const chances = probabilities(writer.logits(codes, next), temperature);
       write(way === "sample" ? draw(chances, random.uniform()) : likeliest(chances, 1)[0]);
     }
 
@@ -340,7 +433,7 @@
       digit = (digit + 1) % painter.digits.length;
       image = easel.blank();
       give(painter.encode(given), (cell) => cell < (SIDE + 1) / 2 * SIDE);
-      announce(body, `The upper half of a ${label} is kept.`);
+      announce(body, `The upper half of ${named(label)} is kept.`);
     }
 
     /** Give the codes of what is drawn: of cells with ink, and of the rows above the last of them. */
