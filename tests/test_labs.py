@@ -330,6 +330,23 @@ class Writer(Easel):
         self.image = self.result
         self.offers = self.lab.locator(".prior-list button")
 
+    def choose(self, label, option):
+        """Choose in one of the lists, and wait until what the choice needs is there."""
+        self.lab.get_by_role("combobox", name=label).select_option(label=option)
+        if label == "Prior":
+            self.lab.get_by_role("combobox", name="Told").wait_for(state="visible" if "gated" in option else "hidden")
+            self.wait()
+
+    @property
+    def line(self):
+        """What the lab says about the grid."""
+        return self.lab.locator(".lab-line").text_content()
+
+    @property
+    def bits(self):
+        """The bits in the map, of the codes that are written."""
+        return np.array([float(cell) for cell in self.lab.locator(".prior-bits span").all_text_contents() if cell])
+
     @property
     def codes(self):
         """The codes that the grid shows, (7, 7), -1 where none is written."""
@@ -355,9 +372,17 @@ def prior():
     return vqlib.load_pretrained("mnist-prior")
 
 
-def chances(prior, codes, place, temperature=1.0):
+@pytest.fixture(scope="module")
+def told():
+    """The gated prior that the lab shows, which is told a class."""
+    return vqlib.load_pretrained("mnist-ema-prior")
+
+
+def chances(prior, codes, place, temperature=1.0, condition=None):
     """Return the probabilities of the code at a place, by vqlib, (K,)."""
-    logits = np.asarray(prior(np.maximum(codes, 0)[None].astype("int32")))[0].reshape(49, -1)[place] / temperature
+    codes = np.maximum(codes, 0)[None].astype("int32")
+    logits = prior(codes if condition is None else (codes, np.array([condition])))
+    logits = np.asarray(logits)[0].reshape(49, -1)[place] / temperature
     weights = np.exp(logits - logits.max())
     return weights / weights.sum()
 
@@ -370,9 +395,7 @@ def test_49_steps_write_a_whole_grid(writer):
         assert (writer.codes.ravel()[:written] >= 0).all()
         writer.press("Step")
     assert (writer.codes >= 0).all()
-    line = writer.lab.locator(".lab-line").text_content()
-    bits = [float(cell) for cell in writer.lab.locator(".prior-bits span").all_text_contents()]
-    assert abs(float(re.search(r"in ([\d.]+) bits", line)[1]) - sum(bits)) < 49 * 0.05 + 0.05
+    assert abs(float(re.search(r"in ([\d.]+) bits", writer.line)[1]) - writer.bits.sum()) < 49 * 0.05 + 0.05
     assert not writer.offers.count()
 
 
@@ -392,12 +415,11 @@ def test_offers_and_bits_are_those_of_vqlib(writer, prior):
     code = int(offered[1][0])
     writer.offers.nth(1).click()
     assert writer.codes.flat[30] == code
-    bits = writer.lab.locator(".prior-bits span").nth(30).text_content()
-    assert abs(float(bits) + np.log2(chances(prior, codes, 30)[code])) < 0.1
+    assert abs(writer.bits[30] + np.log2(chances(prior, codes, 30)[code])) < 0.1
 
 
 def test_likeliest_codes_are_those_of_vqlib(writer, prior):
-    writer.lab.get_by_role("combobox").select_option("likeliest")
+    writer.choose("Write", "the likeliest")
     writer.press("To the end")
     writer.wait()
     codes = np.full((7, 7), -1)
@@ -471,6 +493,114 @@ def test_playing_goes_on_by_itself_and_pauses(writer):
     assert (writer.codes >= 0).all()
 
 
+# ---------------------------------------------------------------- The gated prior
+
+
+def test_weights_of_the_gated_prior_come_when_it_is_chosen_and_not_before(writer):
+    gated = {"weights/mnist-ema-prior.js", "weights/mnist-ema-vqvae.js"}
+    writer.press("Step")
+    writer.wait()
+    assert not gated & set(requested(writer))
+    assert not writer.lab.get_by_role("combobox", name="Told").is_visible()
+    writer.choose("Prior", "gated (chapter 7)")
+    assert gated <= set(requested(writer))
+
+
+def test_gated_prior_that_is_told_a_class_writes_it_and_its_offers_and_bits_are_those_of_vqlib(writer, told):
+    writer.choose("Prior", "gated (chapter 7)")
+    writer.choose("Told", "it is a 7")
+    writer.choose("Write", "the likeliest")
+    writer.press("To the end")
+    codes = np.full((7, 7), -1)
+    for place in range(49):
+        codes.flat[place] = chances(told, codes, place, condition=7).argmax()
+    assert np.array_equal(writer.codes, codes)
+    spent = [-np.log2(chances(told, codes, place, condition=7)[codes.flat[place]]) for place in range(49)]
+    assert np.abs(writer.bits - spent).max() < 0.1
+    assert "takes it for" not in writer.line
+    tokenizer = vqlib.load_pretrained("mnist-ema-vqvae")
+    decoded = tokenizer.decode(codes[None].astype("int32"))
+    assert np.abs(writer.pixels(writer.result) - as_shown(decoded)).max() <= 2
+    writer.press("Empty")
+    expected = chances(told, codes, 0, condition=7)
+    offered = [text.split(": ") for text in writer.offers.evaluate_all(OFFERS)]
+    assert [int(code) for code, _ in offered] == np.argsort(-expected)[:8].tolist()
+
+
+def test_gated_prior_has_no_blind_spot(writer):
+    writer.choose("Prior", "gated (chapter 7)")
+    writer.press("Sample again")
+    writer.cells.nth(45).hover()
+    views = writer.cells.evaluate_all("(cells) => cells.map((cell) => cell.dataset.view)")
+    assert views == ["seen"] * 45 + ["here"] + ["later"] * 3
+
+
+def test_another_class_gives_the_same_codes_other_bits_and_nothing_told_guesses_it(writer, told):
+    writer.choose("Prior", "gated (chapter 7)")
+    writer.choose("Told", "it is a 7")
+    writer.lab.get_by_role("slider").fill("0.5")  # so that it is a clear one
+    writer.press("Sample again")
+    codes, spent = writer.codes, {7: writer.bits.sum()}
+    for digit in (0, 8):
+        writer.choose("Told", f"it is {'an' if digit == 8 else 'a'} {digit}")
+        assert np.array_equal(writer.codes, codes)
+        spent[digit] = writer.bits.sum()
+        own = [-np.log2(chances(told, codes, place, condition=digit)[codes.flat[place]]) for place in range(49)]
+        assert abs(spent[digit] - sum(own)) < 49 * 0.05
+    assert spent[7] < min(spent[0], spent[8])
+    writer.choose("Told", "nothing")
+    logits = np.asarray(told((np.tile(codes.astype("int32"), (10, 1, 1)), np.arange(10)))).reshape(10, 49, 128)
+    logs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+    scores = np.take_along_axis(logs, codes.reshape(1, 49, 1), axis=-1).sum(axis=(1, 2))
+    classes = np.exp(scores - np.logaddexp.reduce(scores))
+    digit, percent = re.search(r"takes it for an? (\d) \(([\d.]+)%\)", writer.line).groups()
+    assert int(digit) == classes.argmax()
+    assert abs(float(percent) / 100 - classes.max()) < 0.01
+    assert abs(writer.bits.sum() - (np.log(10) - np.logaddexp.reduce(scores)) / np.log(2)) < 49 * 0.05
+
+
+def test_what_is_written_goes_along_to_the_other_prior(writer, model):
+    writer.press("Upper half of a digit")
+    writer.wait()
+    for _ in range(3):
+        writer.press("Step")
+    before, written, kept = writer.pixels(writer.result), writer.codes >= 0, writer.kept
+    writer.choose("Prior", "gated (chapter 7)")
+    tokenizer = vqlib.load_pretrained("mnist-ema-vqvae")
+    codes = np.asarray(tokenizer.encode(as_image(before)))[0]
+    assert np.array_equal(writer.codes >= 0, written)
+    assert np.array_equal(writer.kept, kept)
+    assert np.mean(writer.codes[written] == codes[written]) > 0.9  # the canvas rounds to bytes
+    assert len(writer.bits) == 3
+    writer.choose("Prior", "plain (chapter 5)")
+    assert np.array_equal(writer.codes >= 0, written)
+    assert "row 1, column 4. It sees all of the 3 codes" in writer.line
+
+
+def test_prior_and_class_are_chosen_by_keyboard(writer):
+    priors, classes = (writer.lab.get_by_role("combobox", name=name) for name in ("Prior", "Told"))
+    priors.focus()
+    writer.page.keyboard.press("ArrowDown")
+    classes.wait_for()
+    writer.wait()
+    writer.page.keyboard.press("Tab")
+    writer.page.keyboard.press("3")  # nothing begins with it
+    writer.page.keyboard.press("ArrowDown")
+    assert classes.evaluate("(list) => list.selectedOptions[0].textContent") == "it is a 0"
+    assert writer.lab.locator(".lab-said").text_content() == writer.line
+
+
+def test_missing_weights_of_the_gated_prior_give_a_reason(browser, address):
+    page = browser.new_page()
+    page.route("**/weights/mnist-ema-prior.js", lambda route: route.fulfill(status=404))
+    page.goto(address + "book/labs.html")
+    lab = page.locator("[data-lab='prior']")
+    lab.get_by_role("combobox", name="Prior").select_option("gated")
+    lab.get_by_role("alert").wait_for()
+    assert "missing or broken" in lab.get_by_role("alert").text_content()
+    page.close()
+
+
 # ---------------------------------------------------------------- For everyone
 
 
@@ -485,6 +615,8 @@ def test_nothing_is_too_wide_and_axe_finds_no_barrier_after_use(browser, address
     if page == "labs":
         prior = easel.page.locator("[data-lab='prior']")
         prior.get_by_role("button", name="Upper half of a digit").click()
+        prior.get_by_role("combobox", name="Prior").select_option("gated")
+        prior.get_by_role("combobox", name="Told").wait_for()
         prior.get_by_role("button", name="Step", exact=True).click()
         prior.locator("li").first.wait_for()
     for width in WIDTHS:
@@ -614,7 +746,14 @@ def test_stroke_is_rebuilt_before_one_sees_that_it_took_time(paint):
     assert np.count_nonzero(paint.pixels(paint.image)) > 100
 
 
-def test_whole_grid_is_sampled_at_once(writer):
+@pytest.mark.parametrize(
+    ("prior", "told"),
+    [("plain (chapter 5)", None), ("gated (chapter 7)", "it is a 3"), ("gated (chapter 7)", "nothing")],
+)
+def test_whole_grid_is_sampled_at_once(writer, prior, told):
+    writer.choose("Prior", prior)
+    if told:
+        writer.choose("Told", told)
     writer.press("Sample again")
     writer.wait()
     spent = stopwatch(writer.page)

@@ -8,7 +8,7 @@ import json
 import keras
 import numpy as np
 
-# What neither a string of JavaScript nor HTML needs to escape: 87 letters, so that two of them tell 7,569 numbers apart.
+# What neither JavaScript's strings nor HTML need to escape: 87 letters, so that two of them tell 7,569 numbers apart.
 LETTERS = "".join(letter for letter in map(chr, range(33, 127)) if letter not in "\"&'<>\\`")
 LARGEST = (len(LETTERS) ** 2 - 1) // 2
 STEPS_AN_OCTAVE = 256

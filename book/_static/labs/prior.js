@@ -299,11 +299,12 @@
         return;
       }
       const seen = prior.sees(next).filter(Boolean).length;
+      const blind = next - seen;
       line.replaceChildren(
         `Next: row ${Math.floor(next / SIDE) + 1}, column ${next % SIDE + 1}. It `,
-        make("span", { class: "easel-seen" }, `sees ${seen}`),
+        make("span", { class: "easel-seen" }, `sees ${blind ? seen : "all"}`),
         ` of the ${next} codes before it`,
-        ...(seen < next ? [", and ", make("span", { class: "easel-painted" }, `is blind to ${next - seen} ✕`)] : []),
+        ...(blind ? [", and ", make("span", { class: "easel-painted" }, `is blind to ${blind} ✕`)] : []),
         `. Bits so far: ${spent}.${guess}`,
       );
     }
