@@ -453,10 +453,14 @@ def test_prior_completes_what_is_drawn(writer):
     writer.wait()
     writer.draw((8, 6), (20, 6), (20, 12))
     kept, codes = writer.kept, writer.codes
-    assert kept.any()
+    assert kept[:3].all()  # the rows above the last one that has ink
+    assert kept[3].any()
+    assert not kept[3].all()
     assert not kept[4:].any()
+    assert writer.pixels(writer.result)[6, 10:18].min() > 100  # the stroke is seen
     writer.press("To the end")
     assert np.array_equal(writer.codes[kept], codes[kept])
+    assert writer.pixels(writer.result)[6, 10:18].min() > 100
     assert (writer.codes >= 0).all()
 
 
@@ -478,7 +482,9 @@ def test_prior_is_played_by_keyboard(writer):
     for key in ("ArrowRight", "ArrowDown", "Enter"):
         writer.page.keyboard.press(key)
     assert writer.kept[1, 1]
-    assert writer.lab.locator(".lab-said").text_content() == f"Row 2, column 2: code {writer.codes[1, 1]}, kept"
+    said = f"Row 2, column 2: code {writer.codes[1, 1]}, kept"
+    assert writer.lab.locator(".lab-said").text_content() == said
+    assert writer.cells.nth(8).get_attribute("aria-label") == said
 
 
 def test_playing_goes_on_by_itself_and_pauses(writer):
@@ -579,14 +585,17 @@ def test_what_is_written_goes_along_to_the_other_prior(writer, model):
 
 def test_prior_and_class_are_chosen_by_keyboard(writer):
     priors, classes = (writer.lab.get_by_role("combobox", name=name) for name in ("Prior", "Told"))
+    writer.press("Step")
+    writer.wait()
     priors.focus()
     writer.page.keyboard.press("ArrowDown")
     classes.wait_for()
     writer.wait()
+    assert "takes it for" in writer.lab.locator(".lab-said").text_content()
     writer.page.keyboard.press("Tab")
-    writer.page.keyboard.press("3")  # nothing begins with it
     writer.page.keyboard.press("ArrowDown")
     assert classes.evaluate("(list) => list.selectedOptions[0].textContent") == "it is a 0"
+    assert "takes it for" not in writer.line
     assert writer.lab.locator(".lab-said").text_content() == writer.line
 
 
