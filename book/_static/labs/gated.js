@@ -123,7 +123,7 @@
           stacks[n].here[place] = before ? add(before[place], out) : out;
         }
         const last = stacks[numLayers - 1].here[place];
-        return dense("logits", relu(dense("hidden", relu(last.slice())))); // (K,)
+        return dense("logits", relu(dense("hidden", relu(last)))); // (K,)
       });
     }
 
