@@ -10,6 +10,7 @@ the same as figures. The weights of trained models are written as scripts when t
 
 import base64
 import functools
+import hashlib
 import html
 import io
 import json
@@ -165,17 +166,18 @@ def add_scripts(app, pagename, templatename, context, doctree):
 
 
 def write_weights(app, exception):
-    """Write the weights of the models beside the scripts, unless they are there already."""
+    """Write the weights of the models beside the scripts, unless the same program wrote the same there already."""
     if exception is not None or app.builder.format != "html":
         return
-    from vqlib.book.labs import weights_as_script
+    from vqlib.book import labs as writing
 
+    program = hashlib.sha256(pathlib.Path(writing.__file__).read_bytes()).hexdigest()
     folder = pathlib.Path(app.outdir) / "_static" / "labs" / "weights"
     folder.mkdir(parents=True, exist_ok=True)
     for name in MODELS:
-        path, of = folder / f"{name}.js", f"// {name}, sha256 {checkpoints.load_card(name)['sha256']}\n"
+        path, of = folder / f"{name}.js", f"// {name}, sha256 {checkpoints.load_card(name)['sha256']}, by {program}\n"
         if not (path.exists() and path.read_text().startswith(of)):
-            path.write_text(of + weights_as_script(f"weights/{name}", model(name)))
+            path.write_text(of + writing.weights_as_script(f"weights/{name}", model(name)))
 
 
 def setup(app):
