@@ -227,6 +227,14 @@ def test_weights_take_two_letters_each(name):
     assert not re.search(r"[\\<>&']", script)  # it may stand in a page, too
 
 
+def test_small_weights_are_kept_as_well_as_large_ones(run, model, codes):
+    small = keras.models.clone_model(model)
+    last = [weight.path.startswith("to_pixels") for weight in model.weights]
+    small.set_weights([w / 1000 if one else w for w, one in zip(model.get_weights(), last, strict=True)])
+    found, expected = run("decode", small, codes[:5]), np.asarray(small.decode(codes[:5]))
+    assert np.abs(found - expected).max() < 0.005 / 1000
+
+
 def test_weights_of_all_labs_together_are_under_three_megabytes(book_extension):
     scripts = [weights_as_script(name, vqlib.load_pretrained(name)) for name in book_extension("labs").MODELS]
     assert sum(map(len, scripts)) < 3_000_000

@@ -11,14 +11,14 @@ import numpy as np
 # What neither JavaScript's strings nor HTML need to escape: 87 letters, so that two of them tell 7,569 numbers apart.
 LETTERS = "".join(letter for letter in map(chr, range(33, 127)) if letter not in "\"&'<>\\`")
 LARGEST = (len(LETTERS) ** 2 - 1) // 2
-STEPS_AN_OCTAVE = 256
+STEPS_AN_OCTAVE = 128
 
 
 def weights_as_script(name: str, model: keras.Model) -> str:
     """Return a script that gives the labs a model's weights, at two letters a number.
 
-    Two letters hold 12.9 bits. Since each row of a weight has a step of its own, they keep more than 16-bit floats do,
-    which take 2.7 letters: 99.98% of the codes of MNIST's test images, and logits to 0.012 in place of 0.014.
+    Two letters hold 12.9 bits. Since each row of a weight has a step of its own, they keep as much as 16-bit floats do,
+    which take 2.7 letters in base64: 99.98% of the codes of MNIST's test images, and the priors' logits to 0.014.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def weights_as_script(name: str, model: keras.Model) -> str:
     str
         ``vqlabs.loaded[name] = {letters, shapes, values}``: the shape of each weight, by its path, in the order of
         `values`. Of each row, along the last axis, `values` has first the logarithm of the row's step, to base 2 and
-        times 256, then the row in steps, all of them whole numbers in -3784..3784. Two letters are one number: the
+        times 128, then the row in steps, all of them whole numbers in -3784..3784. Two letters are one number: the
         place of the first in `letters`, times 87, plus that of the second, less 3784. Of a kernel with a mask,
         (k, k, C, F), there are only the taps that this lets through: (taps, C, F). What a quantizer needs for training
         alone is left out.

@@ -14,7 +14,7 @@
 
   /**
    * Return the weights that a script of weights/ brings. They come as whole numbers, two letters each. Of each row, along
-   * the last axis, the first number tells the step, 2 ** (number / 256), and the others count how many steps a value has.
+   * the last axis, the first number tells the step, 2 ** (number / 128), and the others count how many steps a value has.
    * @param {{letters: string, shapes: Record<string, number[]>, values: string}} packed
    * @returns {Weights}
    */
@@ -30,7 +30,7 @@
       const found = new Float32Array(shape.reduce((product, side) => product * side, 1));
       const width = shape[shape.length - 1];
       for (let start = 0; start < found.length; start += width) {
-        const step = 2 ** (next() / 256);
+        const step = 2 ** (next() / 128);
         for (let n = 0; n < width; n++) found[start + n] = next() * step;
       }
       weights[name] = { shape, values: found };
