@@ -303,6 +303,8 @@ KINDS = {
     "rotation": lambda: VectorQuantizer(8, 4, estimator="rotation"),
     "moving average": lambda: EMAVectorQuantizer(8, 4),
     "restarts": lambda: EMAVectorQuantizer(8, 4, restart_below=0.3, decay=0.5, seed=0),
+    "loss on the sphere": lambda: VectorQuantizer(8, 4, normalize=True),
+    "moving average on the sphere": lambda: EMAVectorQuantizer(8, 4, normalize=True, estimator="rotation"),
     "scalar": lambda: FiniteScalarQuantizer((4, 2)),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)

@@ -49,6 +49,17 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
     return ops.concatenate([search(vectors[i : i + ROWS_PER_SEARCH]) for i in range(0, total, ROWS_PER_SEARCH)])
 
 
+def on_unit_sphere(x: Tensor) -> Tensor:
+    """Return vectors scaled to length 1, with the gradient of that: (..., D).
+
+    One shorter than 1e-12 has no direction: zeros are returned for it, and it gets no gradient.
+    """
+    squared = ops.sum(x * x, axis=-1, keepdims=True)
+    has_direction = squared > 1e-24
+    # The inner choice is for the gradient: that of a root at zero is infinite, and zero times infinity no number.
+    return ops.where(has_direction, x / ops.sqrt(ops.where(has_direction, squared, 1.0)), 0.0)
+
+
 def straight_through(z: Tensor, z_q: Tensor) -> Tensor:
     """Return `z_q`, with the gradient of `z`: both (..., D).
 
@@ -69,13 +80,10 @@ def rotation_trick(z: Tensor, z_q: Tensor) -> Tensor:
     def dot(a: Tensor, b: Tensor) -> Tensor:
         return ops.sum(a * b, axis=-1, keepdims=True)
 
-    def normalized(x: Tensor) -> Tensor:
-        return x / ops.maximum(ops.sqrt(dot(x, x)), 1e-12)
-
     fixed = ops.stop_gradient(z)
-    z_hat = normalized(fixed)
-    z_q_hat = normalized(ops.stop_gradient(z_q))
-    r = normalized(z_hat + z_q_hat)
+    z_hat = on_unit_sphere(fixed)
+    z_q_hat = on_unit_sphere(ops.stop_gradient(z_q))
+    r = on_unit_sphere(z_hat + z_q_hat)
     scale = ops.sqrt(dot(z_q, z_q) / ops.maximum(dot(fixed, fixed), 1e-24))
     rotated = ops.stop_gradient(scale) * (z - 2 * r * dot(r, z) + 2 * ops.stop_gradient(z_q_hat) * dot(z_hat, z))
     return rotated + ops.stop_gradient(z_q - rotated)
@@ -195,6 +203,11 @@ class VectorQuantizer(Quantizer):
         Where the codebook starts; ``"uniform"`` is Keras's, in [-0.05, 0.05]. See also :meth:`initialize`.
     estimator : "straight_through" or "rotation"
         What gradient the input gets, see :func:`straight_through` and :func:`rotation_trick`.
+    normalize : bool
+        Whether the codebook lies on the unit sphere, where the nearest entry is that of the largest cosine (Yu et al.
+        2021, "Vector-quantized image modeling with improved VQGAN", section 3.2). Vectors and entries are scaled to
+        length 1, see :func:`on_unit_sphere`, before they are compared: so the losses are distances on the sphere, the
+        output has length 1, and the gradient of z is across z. What says how long z is, is lost.
 
     Raises
     ------
@@ -213,6 +226,7 @@ class VectorQuantizer(Quantizer):
         beta: float = 0.25,
         codebook_initializer: Any = "uniform",
         estimator: str = "straight_through",
+        normalize: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_embeddings, embedding_dim, **kwargs)
@@ -223,6 +237,7 @@ class VectorQuantizer(Quantizer):
         self.beta = beta
         self.codebook_initializer = keras.initializers.get(codebook_initializer)
         self.estimator = estimator
+        self.normalize = bool(normalize)
         self.codebook = self.add_weight(
             shape=(self.num_embeddings, self.embedding_dim),
             initializer=self.codebook_initializer,
@@ -232,6 +247,8 @@ class VectorQuantizer(Quantizer):
             aggregation="none" if self.learned_by_gradient else "only_first_replica",
             name="codebook",
         )
+        if self.normalize:
+            self.codebook.assign(on_unit_sphere(self.codebook))
 
     def call(self, z: Tensor, training: bool | None = None, return_quantized: bool = False) -> Any:
         """Quantize: (..., D) -> (..., D), with the estimator's gradient; adds the losses.
@@ -244,12 +261,13 @@ class VectorQuantizer(Quantizer):
                 = |sg[z] - e_k|² + beta |z - sg[e_k]|²         equation 3
             output = z + sg[e_k - z]                           straight-through
 
-        With ``return_quantized=True`` the answer is a :class:`Quantized`, which has codes and losses, too.
+        With ``normalize``, z and e stand for z / |z| and e / |e|. With ``return_quantized=True`` the answer is a
+        :class:`Quantized`, which has codes and losses, too.
         """
         check_vectors(z, self.embedding_dim)
         dtype = keras.backend.standardize_dtype(z.dtype)
-        z = ops.cast(z, "float32")
         codes = self._encode(z)  # (...)
+        z = self._placed(ops.cast(z, "float32"))
         e = self._look_up(codes)  # (..., D)
         codebook_loss = ops.mean((ops.stop_gradient(z) - e) ** 2)
         commitment_loss = self.beta * ops.mean((z - ops.stop_gradient(e)) ** 2)
@@ -266,7 +284,8 @@ class VectorQuantizer(Quantizer):
             At least K vectors; a few thousand to a few ten thousand of the encoder's outputs do. Of more than 200,000,
             as many are drawn.
         method : "kmeans" or "data"
-            The k-means centres of the vectors (scikit-learn), or K of the vectors, drawn without replacement.
+            The k-means centres of the vectors (scikit-learn), or K of the vectors, drawn without replacement. With
+            ``normalize``, these are vectors on the unit sphere, and their centres are scaled to length 1.
         seed : int, optional
 
         Raises
@@ -284,6 +303,7 @@ class VectorQuantizer(Quantizer):
             )
         if len(vectors) > VECTORS_TO_START_FROM:
             vectors = np.random.default_rng(seed).choice(vectors, VECTORS_TO_START_FROM, replace=False)
+        vectors = ops.convert_to_numpy(self._placed(vectors))
         if method == "kmeans":
             from sklearn.cluster import KMeans
 
@@ -291,7 +311,7 @@ class VectorQuantizer(Quantizer):
                 entries = KMeans(self.num_embeddings, n_init=1, random_state=seed).fit(vectors).cluster_centers_
         else:
             entries = np.random.default_rng(seed).choice(vectors, self.num_embeddings, replace=False)
-        self.codebook.assign(entries)
+        self.codebook.assign(self._placed(ops.cast(entries, "float32")))
 
     def check_start(self, num_vectors: int, method: str) -> None:
         """Raise unless :meth:`initialize` can start from so many vectors, by this method."""
@@ -311,12 +331,17 @@ class VectorQuantizer(Quantizer):
             "beta": self.beta,
             "codebook_initializer": keras.initializers.serialize(self.codebook_initializer),
             "estimator": self.estimator,
+            "normalize": self.normalize,
         }
 
     def _search(self, vectors: Tensor) -> Tensor:
-        return nearest_codes(vectors, self.codebook)
+        return nearest_codes(self._placed(vectors), self._placed(self.codebook))
 
     def _look_up(self, codes: Tensor) -> Tensor:
         # The reshape makes the gradient dense: of a sparse one with repeated rows, Keras's Adam squares each by itself.
         codebook = ops.reshape(self.codebook, self.codebook.shape)
-        return ops.take(codebook, codes, axis=0)  # (..., D)
+        return ops.take(self._placed(codebook), codes, axis=0)  # (..., D)
+
+    def _placed(self, vectors: Tensor) -> Tensor:
+        """Return vectors or entries, (..., D), where they are compared."""
+        return on_unit_sphere(vectors) if self.normalize else vectors
