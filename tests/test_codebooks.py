@@ -9,7 +9,7 @@ from gradients import gradients
 from keras import ops
 
 import vqlib
-from vqlib import EMAVectorQuantizer, FiniteScalarQuantizer, VectorQuantizer
+from vqlib import EMAVectorQuantizer, FiniteScalarQuantizer, SimVQ, VectorQuantizer
 from vqlib.quantizers import rotation_trick, straight_through
 
 
@@ -305,6 +305,7 @@ KINDS = {
     "restarts": lambda: EMAVectorQuantizer(8, 4, restart_below=0.3, decay=0.5, seed=0),
     "loss on the sphere": lambda: VectorQuantizer(8, 4, normalize=True),
     "moving average on the sphere": lambda: EMAVectorQuantizer(8, 4, normalize=True, estimator="rotation"),
+    "linear map": lambda: SimVQ(8, 4),
     "scalar": lambda: FiniteScalarQuantizer((4, 2)),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)

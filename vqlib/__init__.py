@@ -3,7 +3,7 @@
 The library's own names:
 
 - models and layers: ``VQVAE``, ``VQVAE2``, ``PixelCNN``, ``GatedPixelCNN``, ``Classifier``; ``VectorQuantizer``,
-  ``EMAVectorQuantizer``, ``FiniteScalarQuantizer``
+  ``EMAVectorQuantizer``, ``SimVQ``, ``FiniteScalarQuantizer``
 - data and trained weights: ``load_dataset``, ``load_images``, ``Dataset``, ``DatasetNotFoundError``;
   ``load_pretrained``, ``load_card``, and the module ``checkpoints``
 - to use a model: ``sample``, and the modules ``metrics``, ``evaluation`` and ``plots``
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from vqlib.pixelcnn import PixelCNN
     from vqlib.quantizers import VectorQuantizer
     from vqlib.sampling import sample
+    from vqlib.sim_vq import SimVQ
 
 __all__ = [
     "VQVAE",
@@ -54,6 +55,7 @@ __all__ = [
     "GatedPixelCNN",
     "PixelCNN",
     "Resumable",
+    "SimVQ",
     "VectorQuantizer",
     "__version__",
     "check",
@@ -79,6 +81,7 @@ _MODELS = {  # and layers: what Keras has to know to load a model
     "Classifier": "classifier",
     "VectorQuantizer": "quantizers",
     "EMAVectorQuantizer": "moving_average",
+    "SimVQ": "sim_vq",
     "FiniteScalarQuantizer": "finite_scalar",
 }
 _HOMES = {

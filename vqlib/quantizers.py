@@ -107,8 +107,11 @@ class Quantized(NamedTuple):
 class Quantizer(keras.layers.Layer):
     """The base class of quantizers: K codes for vectors of D entries.
 
-    A subclass gives ``_search``, (N, D) -> (N,) int32, ``_look_up``, (...) int32 -> (..., D), and ``call``.
+    A subclass gives ``_search``, (N, D) -> (N,) int32, ``_look_up``, (...) int32 -> (..., D), and ``call``, and names
+    in ``losses_given`` what it fills in of the losses of :class:`Quantized`; models have a metric for each.
     """
+
+    losses_given: tuple[str, ...] = ()
 
     def __init__(self, num_embeddings: int, embedding_dim: int, **kwargs: Any) -> None:
         kwargs["autocast"] = False  # the search needs float32, also under a mixed-precision policy
@@ -172,8 +175,82 @@ def _refuse_symbol(x: Any, method: str) -> None:
         )
 
 
+class NearestQuantizer(Quantizer):
+    """The base class of quantizers that replace each vector by the nearest of K entries.
+
+    A subclass gives ``_entries``, which returns them, (K, D), and says in ``learned_by_gradient`` whether the codebook
+    loss is to move them.
+    """
+
+    learned_by_gradient = True  # rather than by other means
+    losses_given = ("codebook_loss", "commitment_loss")
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, beta: float, estimator: str, normalize: bool, **kwargs: Any
+    ) -> None:
+        super().__init__(num_embeddings, embedding_dim, **kwargs)
+        if not beta >= 0:
+            raise ValueError(f"beta must be at least 0, but {beta!r} was given. The paper uses 0.25.")
+        if estimator not in ESTIMATORS:
+            raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, but {estimator!r} was given.")
+        self.beta = beta
+        self.estimator = estimator
+        self.normalize = bool(normalize)
+
+    def call(self, z: Tensor, training: bool | None = None, return_quantized: bool = False) -> Any:
+        """Quantize: (..., D) -> (..., D), with the estimator's gradient; adds the losses.
+
+        With sg for stop_gradient, and means in place of sums::
+
+            k = argmin_j |z - e_j|²                            equation 1
+            z_q = e_k                                          equation 2
+            codebook loss + commitment loss
+                = |sg[z] - e_k|² + beta |z - sg[e_k]|²         equation 3
+            output = z + sg[e_k - z]                           straight-through
+
+        With ``normalize``, z and e stand for z / |z| and e / |e|. With ``return_quantized=True`` the answer is a
+        :class:`Quantized`, which has codes and losses, too.
+        """
+        check_vectors(z, self.embedding_dim)
+        dtype = keras.backend.standardize_dtype(z.dtype)
+        codes = self._encode(z)  # (...)
+        z = self._placed(ops.cast(z, "float32"))
+        e = self._look_up(codes)  # (..., D)
+        codebook_loss = ops.mean((ops.stop_gradient(z) - e) ** 2)
+        commitment_loss = self.beta * ops.mean((z - ops.stop_gradient(e)) ** 2)
+        self.add_loss(codebook_loss + commitment_loss if self.learned_by_gradient else commitment_loss)
+        z_q = ops.cast(ESTIMATORS[self.estimator](z, e), dtype)
+        return Quantized(z_q, codes, codebook_loss, commitment_loss) if return_quantized else z_q
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make this layer anew."""
+        return {
+            **super().get_config(),
+            "num_embeddings": self.num_embeddings,
+            "embedding_dim": self.embedding_dim,
+            "beta": self.beta,
+            "estimator": self.estimator,
+            "normalize": self.normalize,
+        }
+
+    def _search(self, vectors: Tensor) -> Tensor:
+        return nearest_codes(self._placed(vectors), self._placed(self._entries()))
+
+    def _look_up(self, codes: Tensor) -> Tensor:
+        # The reshape makes the gradient dense: of a sparse one with repeated rows, Keras's Adam squares each by itself.
+        entries = ops.reshape(self._entries(), (self.num_embeddings, self.embedding_dim))
+        return ops.take(self._placed(entries), codes, axis=0)  # (..., D)
+
+    def _placed(self, vectors: Tensor) -> Tensor:
+        """Return vectors or entries, (..., D), where they are compared."""
+        return on_unit_sphere(vectors) if self.normalize else vectors
+
+    def _entries(self) -> Tensor:
+        raise NotImplementedError
+
+
 @keras.saving.register_keras_serializable("vqlib")
-class VectorQuantizer(Quantizer):
+class VectorQuantizer(NearestQuantizer):
     """Replace each vector by the nearest entry of a codebook that learns by gradient.
 
     Van den Oord, Vinyals and Kavukcuoglu (2017, "Neural discrete representation learning"), equations 1 to 3.
@@ -217,8 +294,6 @@ class VectorQuantizer(Quantizer):
         If an input is not floating point, or codes are not integers.
     """
 
-    learned_by_gradient = True  # the codebook, rather than by other means
-
     def __init__(
         self,
         num_embeddings: int,
@@ -229,15 +304,8 @@ class VectorQuantizer(Quantizer):
         normalize: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_embeddings, embedding_dim, **kwargs)
-        if not beta >= 0:
-            raise ValueError(f"beta must be at least 0, but {beta!r} was given. The paper uses 0.25.")
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, but {estimator!r} was given.")
-        self.beta = beta
+        super().__init__(num_embeddings, embedding_dim, beta, estimator, normalize, **kwargs)
         self.codebook_initializer = keras.initializers.get(codebook_initializer)
-        self.estimator = estimator
-        self.normalize = bool(normalize)
         self.codebook = self.add_weight(
             shape=(self.num_embeddings, self.embedding_dim),
             initializer=self.codebook_initializer,
@@ -249,31 +317,6 @@ class VectorQuantizer(Quantizer):
         )
         if self.normalize:
             self.codebook.assign(on_unit_sphere(self.codebook))
-
-    def call(self, z: Tensor, training: bool | None = None, return_quantized: bool = False) -> Any:
-        """Quantize: (..., D) -> (..., D), with the estimator's gradient; adds the losses.
-
-        With sg for stop_gradient, and means in place of sums::
-
-            k = argmin_j |z - e_j|²                            equation 1
-            z_q = e_k                                          equation 2
-            codebook loss + commitment loss
-                = |sg[z] - e_k|² + beta |z - sg[e_k]|²         equation 3
-            output = z + sg[e_k - z]                           straight-through
-
-        With ``normalize``, z and e stand for z / |z| and e / |e|. With ``return_quantized=True`` the answer is a
-        :class:`Quantized`, which has codes and losses, too.
-        """
-        check_vectors(z, self.embedding_dim)
-        dtype = keras.backend.standardize_dtype(z.dtype)
-        codes = self._encode(z)  # (...)
-        z = self._placed(ops.cast(z, "float32"))
-        e = self._look_up(codes)  # (..., D)
-        codebook_loss = ops.mean((ops.stop_gradient(z) - e) ** 2)
-        commitment_loss = self.beta * ops.mean((z - ops.stop_gradient(e)) ** 2)
-        self.add_loss(codebook_loss + commitment_loss if self.learned_by_gradient else commitment_loss)
-        z_q = ops.cast(ESTIMATORS[self.estimator](z, e), dtype)
-        return Quantized(z_q, codes, codebook_loss, commitment_loss) if return_quantized else z_q
 
     def initialize(self, vectors: Tensor, method: str = "kmeans", seed: int | None = 0) -> None:
         """Start the codebook where the data are.
@@ -326,22 +369,8 @@ class VectorQuantizer(Quantizer):
         """Return the arguments that make this layer anew."""
         return {
             **super().get_config(),
-            "num_embeddings": self.num_embeddings,
-            "embedding_dim": self.embedding_dim,
-            "beta": self.beta,
             "codebook_initializer": keras.initializers.serialize(self.codebook_initializer),
-            "estimator": self.estimator,
-            "normalize": self.normalize,
         }
 
-    def _search(self, vectors: Tensor) -> Tensor:
-        return nearest_codes(self._placed(vectors), self._placed(self.codebook))
-
-    def _look_up(self, codes: Tensor) -> Tensor:
-        # The reshape makes the gradient dense: of a sparse one with repeated rows, Keras's Adam squares each by itself.
-        codebook = ops.reshape(self.codebook, self.codebook.shape)
-        return ops.take(self._placed(codebook), codes, axis=0)  # (..., D)
-
-    def _placed(self, vectors: Tensor) -> Tensor:
-        """Return vectors or entries, (..., D), where they are compared."""
-        return on_unit_sphere(vectors) if self.normalize else vectors
+    def _entries(self) -> Tensor:
+        return self.codebook
