@@ -3,7 +3,7 @@
 The library's own names:
 
 - models and layers: ``VQVAE``, ``VQVAE2``, ``PixelCNN``, ``GatedPixelCNN``, ``Classifier``; ``VectorQuantizer``,
-  ``EMAVectorQuantizer``, ``SimVQ``, ``FiniteScalarQuantizer``
+  ``EMAVectorQuantizer``, ``SimVQ``, ``FiniteScalarQuantizer``, ``LookupFreeQuantizer``
 - data and trained weights: ``load_dataset``, ``load_images``, ``Dataset``, ``DatasetNotFoundError``;
   ``load_pretrained``, ``load_card``, and the module ``checkpoints``
 - to use a model: ``sample``, and the modules ``metrics``, ``evaluation`` and ``plots``
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from vqlib.gated import GatedPixelCNN
     from vqlib.hierarchy import VQVAE2
     from vqlib.image_folder import load_images
+    from vqlib.lookup_free import LookupFreeQuantizer
     from vqlib.moving_average import EMAVectorQuantizer
     from vqlib.pixelcnn import PixelCNN
     from vqlib.quantizers import VectorQuantizer
@@ -53,6 +54,7 @@ __all__ = [
     "EMAVectorQuantizer",
     "FiniteScalarQuantizer",
     "GatedPixelCNN",
+    "LookupFreeQuantizer",
     "PixelCNN",
     "Resumable",
     "SimVQ",
@@ -83,6 +85,7 @@ _MODELS = {  # and layers: what Keras has to know to load a model
     "EMAVectorQuantizer": "moving_average",
     "SimVQ": "sim_vq",
     "FiniteScalarQuantizer": "finite_scalar",
+    "LookupFreeQuantizer": "lookup_free",
 }
 _HOMES = {
     **_MODELS,

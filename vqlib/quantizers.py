@@ -102,6 +102,7 @@ class Quantized(NamedTuple):
     codes: Tensor  # (...), int32
     codebook_loss: Tensor | None = None  # scalars, of a quantizer that has them
     commitment_loss: Tensor | None = None
+    entropy_loss: Tensor | None = None
 
 
 class Quantizer(keras.layers.Layer):
