@@ -686,6 +686,7 @@ def test_other_callbacks_and_codebooks_are_not_warned_of(strict, tmp_path):
     models = {
         vqvae_with(vqlib.EMAVectorQuantizer(8, 4)): IMAGES,
         vqvae_with(vqlib.FiniteScalarQuantizer((4, 4))): IMAGES,
+        vqvae_with(vqlib.LookupFreeQuantizer(4)): IMAGES,
     }
     for model, x in {**models, strict("pixelcnn"): CODES}.items():
         model.fit(x, validation_data=x, callbacks=[keras.callbacks.EarlyStopping()], epochs=0, verbose=0)

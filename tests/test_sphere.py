@@ -78,6 +78,13 @@ def test_the_code_is_that_of_the_largest_cosine(kind):
 
 
 @every_kind
+def test_a_vector_without_a_direction_gets_the_first_code(kind):
+    for seed in range(5):
+        quantizer = on_sphere(kind, vectors_and_codebook(seed=seed)[1])
+        np.testing.assert_array_equal(quantizer.encode(np.zeros((2, 6), "float32")), [0, 0])
+
+
+@every_kind
 def test_decode_gives_unit_vectors(kind):
     _, codebook = vectors_and_codebook()
     quantizer = on_sphere(kind, codebook)

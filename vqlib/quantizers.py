@@ -17,7 +17,7 @@ VECTORS_TO_START_FROM = 200_000  # of more, the codebook's start takes a sample:
 METHODS_OF_STARTING = ("kmeans", "data")
 
 
-def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
+def nearest_codes(vectors: Tensor, codebook: Tensor, equally_long: bool = False) -> Tensor:
     """Return the index of the nearest codebook entry for each vector, by squared Euclidean distance.
 
     The square is expanded, ``|z|² + |e|² - 2 z·e``, and ``|z|²`` left out, because it is the same for every entry.
@@ -31,6 +31,9 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
     ----------
     vectors : float tensor, shape (N, D)
     codebook : float tensor, shape (K, D)
+    equally_long : bool
+        Whether all entries have one length, so that only ``z·e`` need be compared. Otherwise the rounding of ``|e|²``
+        would choose the code of a vector of zeros, to which all of them are equally near.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
     """
     vectors = ops.cast(vectors, "float32")
     codebook = ops.cast(codebook, "float32")
-    half_norms = 0.5 * ops.sum(codebook**2, axis=1)  # (K,)
+    half_norms = 0.0 if equally_long else 0.5 * ops.sum(codebook**2, axis=1)  # (K,)
 
     def search(rows: Tensor) -> Tensor:
         return backend.argmin(half_norms - ops.matmul(rows, ops.transpose(codebook)))
@@ -235,7 +238,7 @@ class NearestQuantizer(Quantizer):
         }
 
     def _search(self, vectors: Tensor) -> Tensor:
-        return nearest_codes(self._placed(vectors), self._placed(self._entries()))
+        return nearest_codes(self._placed(vectors), self._placed(self._entries()), equally_long=self.normalize)
 
     def _look_up(self, codes: Tensor) -> Tensor:
         # The reshape makes the gradient dense: of a sparse one with repeated rows, Keras's Adam squares each by itself.
@@ -264,7 +267,8 @@ class VectorQuantizer(NearestQuantizer):
 
     Where data are few or the encoder learns fast, many entries may stay unused, also after a start by k-means: the
     encoder leaves the place where they were put. :class:`vqlib.EMAVectorQuantizer` with ``restart_below=0.02`` brings
-    them back, :class:`vqlib.FiniteScalarQuantizer` has none to lose, and more training steps help, too.
+    them back, :class:`vqlib.SimVQ` moves all of them together, :class:`vqlib.FiniteScalarQuantizer` has none to lose,
+    and more training steps help, too.
 
     The layer has no metrics. :class:`vqlib.VQVAE` and :class:`vqlib.VQVAE2` measure both losses, the perplexity and the
     number of codes in use; in a model of your own, count its codes with :class:`vqlib.metrics.Perplexity`.

@@ -35,6 +35,7 @@ PAGES = {
     "vqlib.image_folder": "book/own-data",
     "vqlib.incremental": "book/speed",
     "vqlib.levels": "notebooks/08-two-levels",
+    "vqlib.lookup_free": "notebooks/06-codebooks",
     "vqlib.metrics": "notebooks/03-training",
     "vqlib.metrics.BitsPerImage": "notebooks/05-pixelcnn",
     "vqlib.pixelcnn": "notebooks/05-pixelcnn",
@@ -42,6 +43,7 @@ PAGES = {
     "vqlib.prior": "notebooks/05-pixelcnn",
     "vqlib.quantizers": "notebooks/01-quantization",
     "vqlib.sampling": "book/speed",
+    "vqlib.sim_vq": "notebooks/06-codebooks",
 }
 OUR_OWN = {"call", "compile", "evaluate", "export", "fit", "predict"}  # methods of Keras's that vqlib says more about
 
