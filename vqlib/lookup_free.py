@@ -106,8 +106,7 @@ class LookupFreeQuantizer(Quantizer):
         the first half of the bits, transposed, times those of the second half. That takes N K multiply-adds.
         """
         logits = ops.reshape(ops.cast(z, "float32"), (-1, self.embedding_dim)) * (4 / self.temperature)  # (N, D)
-        size = ops.abs(logits)  # a bit is as uncertain as its opposite; large positive logits would cancel
-        of_each = ops.mean(ops.sum(ops.softplus(-size) + size * ops.sigmoid(-size), axis=-1))
+        of_each = ops.mean(ops.sum(ops.softplus(logits) - logits * ops.sigmoid(logits), axis=-1))
         middle = self.embedding_dim // 2
         first, second = (_of_all_bits(half) for half in (logits[:, :middle], logits[:, middle:]))
         mean = ops.matmul(ops.transpose(first), second) / ops.cast(ops.shape(logits)[0], "float32")
