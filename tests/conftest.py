@@ -1,7 +1,5 @@
 """Fixtures that several test files share."""
 
-import vqlib  # isort: skip, before Keras: it silences TensorFlow's start-up messages
-
 import fcntl
 import importlib.util
 import os
@@ -10,22 +8,28 @@ import shutil
 import subprocess
 import sys
 
-import keras
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import settings
 
+import vqlib
+
 # Derandomized: the same examples on every machine and in every run, so that no test fails by chance.
 settings.register_profile("vqlib", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("vqlib")
-if "PYTEST_XDIST_WORKER" in os.environ and keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
+# Keras and TensorFlow take six seconds to import. So only workers do it here, and neither what starts them nor a run of
+# tests that need neither.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    import keras
 
-    # Workers that all want every core wait for each other. Not by the environment: the kernels that run notebooks would
-    # inherit it, and with another number of threads the last digits of their outputs differ.
-    tf.config.threading.set_intra_op_parallelism_threads(1)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Workers that all want every core wait for each other. Not by the environment: the kernels that run notebooks
+        # would inherit it, and with another number of threads the last digits of their outputs differ.
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 mpl.use("agg")  # not by MPLBACKEND: the kernels that run the notebooks would inherit it
 # The marks, each for what tests need beyond vqlib: the slowest first, and last the tests that look at notebooks which
 # have run.
@@ -151,6 +155,7 @@ def clean_environment(monkeypatch):
 @pytest.fixture
 def no_network(monkeypatch):
     """Keras has no dataset in its cache and cannot download one."""
+    import keras
 
     def load_data():
         raise Exception("URL fetch failure: no network in this test")
@@ -162,6 +167,8 @@ def no_network(monkeypatch):
 @pytest.fixture
 def mixed_bfloat16():
     """Layers made in the test compute in bfloat16 and keep float32 weights."""
+    import keras
+
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     yield
@@ -191,6 +198,7 @@ def rng():
 @pytest.fixture(scope="session")
 def tiny_vqvae():
     """Return a function that makes a small VQVAE for 8 x 8 images, seeded; its codes have the shape (4, 4)."""
+    import keras
 
     def make(seed=0, **arguments):
         keras.utils.set_random_seed(seed)
@@ -203,6 +211,7 @@ def tiny_vqvae():
 @pytest.fixture(scope="session")
 def tiny_vqvae2():
     """Return a function that makes a small VQVAE2 for 8 x 8 images, seeded; codes of the shapes (2, 2) and (4, 4)."""
+    import keras
 
     def make(seed=0, **arguments):
         keras.utils.set_random_seed(seed)
@@ -219,6 +228,7 @@ def tiny_prior():
     With the depth of the default architecture. Fresh weights would give nearly the same logits everywhere, and fresh
     biases, zeros, would hide one that is forgotten.
     """
+    import keras
 
     def make(seed=0, spread=1.0, **arguments):
         keras.utils.set_random_seed(seed)
