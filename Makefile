@@ -59,7 +59,7 @@ links: $(INSTALLED) ## ask for every address outside the book; needs a network
 # An empty MPLBACKEND, so that one set elsewhere does not keep figures out of the notebooks.
 test: lint ## run everything: style, types, notebooks, unit tests, grading, pairs, book, links
 	VQLIB_PROFILE=quick MPLBACKEND= $(PYTEST) $(PARALLEL) -m "not lint" \
-		--nbval --nbval-current-env --nbval-cell-timeout=300 --ignore=notebooks/coursework/student notebooks tests
+		--nbval --nbval-current-env --nbval-cell-timeout=1200 --ignore=notebooks/coursework/student notebooks tests
 
 unit: $(INSTALLED) ## run the tests of vqlib alone
 	VQLIB_PROFILE=quick $(PYTEST) $(PARALLEL) -m unit $(UNIT_TESTS)

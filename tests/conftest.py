@@ -32,8 +32,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         tf.config.threading.set_intra_op_parallelism_threads(1)
 mpl.use("agg")  # not by MPLBACKEND: the kernels that run the notebooks would inherit it
 # The marks, each for what tests need beyond vqlib: the slowest first, and last the tests that look at notebooks which
-# have run.
-MARKS = ("browser", "grading", "coursework", "book", "xla", "unit", "lint", "notebooks")
+# have run. The grader's come before those in a browser, so that not both workers begin with the book, for which one of
+# them would wait while the other builds it.
+MARKS = ("grading", "browser", "coursework", "book", "xla", "unit", "lint", "notebooks")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -96,17 +96,29 @@ def look(page):
     return seen
 
 
-def weigh(responses):
-    """Return the bytes that a page and all it loads send over the network, text compressed as web servers do."""
-    bodies = [(urllib.parse.urlsplit(response.url).path, response.body()) for response in responses]
+def weigh(responses, known):
+    """Return the bytes that a page and all it loads send over the network, text compressed as web servers do.
+
+    `known` holds the bytes of files that many pages load, by their address, and gets those that are not among them.
+    """
     text = (".html", ".css", ".js", ".json", ".svg")
-    return sum(len(gzip.compress(body) if path.endswith(text) else body) for path, body in bodies)
+    total = 0
+    for response in responses:
+        path = urllib.parse.urlsplit(response.url).path
+        size = known.get(response.url)
+        if size is None:
+            body = response.body()
+            size = len(gzip.compress(body) if path.endswith(text) else body)
+        if path.startswith("/_static/"):
+            known[response.url] = size
+        total += size
+    return total
 
 
-def visit(browser, url, origin):
-    """Open a page once, and return what it does and looks like."""
+def visit(browser, url, origin, known):
+    """Open a page once, and return what it does and looks like; `known` as for `weigh`."""
     page, record, responses = open_page(browser, url, origin)
-    seen = {**vars(look(page)), **vars(record), "bytes": weigh(responses), "barriers": audit(page)}
+    seen = {**vars(look(page)), **vars(record), "bytes": weigh(responses, known), "barriers": audit(page)}
     page.close()
     return types.SimpleNamespace(**seen)
 
@@ -116,7 +128,8 @@ def visits(browser, address, html):
     """What each page of the book does and looks like, by its path."""
     names = [path.relative_to(html).as_posix() for path in sorted(html.rglob("*.html"))]
     pages = [name for name in names if not name.startswith("_static/") and name != "index.html"]
-    return {name: visit(browser, address + name, address) for name in pages}
+    known = {}
+    return {name: visit(browser, address + name, address, known) for name in pages}
 
 
 # Pages made wrong on purpose, each with what has to find it, and words of what is found.
@@ -189,7 +202,7 @@ def visit_page(browser, tmp_path_factory):
 
         def visited(part):
             (folder / "page.html").write_text(RIGHT % part, encoding="utf-8")
-            return visit(browser, f"{origin}page.html", origin)
+            return visit(browser, f"{origin}page.html", origin, {})
 
         yield visited
 

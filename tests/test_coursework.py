@@ -363,7 +363,9 @@ def test_tests_see_through(source, built, monkeypatch):
         assert examine(tests / f"{name}.py", names)[0] == 0, f"{name} gives points to a blank"
 
     reference = answer(nbformat.read(built(source) / "instructor.ipynb", as_version=4))
-    names = run_cells(code(reference), {})
+    by_eye = code(_otter.manual_cells(reference))  # trains for long; it runs with the other notebooks
+    assert by_eye
+    names = run_cells([cell for cell in code(reference) if cell not in by_eye], {})
     for name in automatic:
         score, possible, report = examine(tests / f"{name}.py", names)
         assert score == possible == questions[name]["points"], report

@@ -7,7 +7,7 @@ import types
 
 import numpy as np
 import pytest
-from browsers import PATIENCE, SCHEMES, WIDTHS, audit, open_page, show
+from browsers import PATIENCE, SCHEMES, WIDTHS, audit, open_page, pause, show
 from PIL import Image
 
 import vqlib
@@ -22,8 +22,13 @@ PIXELS = """(canvas) => [...canvas.getContext("2d").getImageData(0, 0, canvas.wi
 OFFERS = (
     "(buttons) => buttons.map((button) => [...button.querySelectorAll('span')].map((s) => s.textContent).join(': '))"
 )
-WRITTEN = """(count) => [...document.querySelectorAll("[data-lab=prior] [role=gridcell]")]
-  .filter((cell) => cell.textContent).length > count"""
+# Presses Pause as soon as more than so many codes are written: at once, since the lab goes on by the clock.
+PAUSED_AT = """(count) => {
+  const lab = document.querySelector("[data-lab=prior]");
+  const reached = [...lab.querySelectorAll("[role=gridcell]")].filter((cell) => cell.textContent).length > count;
+  if (reached) [...lab.querySelectorAll("button")].find((button) => button.textContent === "Pause").click();
+  return reached;
+}"""
 # Draws on a canvas, a move at a time: of real ones, the browser hands on the last before each picture.
 STROKES = """(canvas) => {
   const box = canvas.getBoundingClientRect();
@@ -461,10 +466,9 @@ def test_prior_is_played_by_keyboard(writer):
 
 def test_playing_goes_on_by_itself_and_pauses(writer):
     writer.press("Play")
-    writer.page.wait_for_function(WRITTEN, arg=3)
-    writer.press("Pause")
+    writer.page.wait_for_function(PAUSED_AT, arg=3)
     written = np.count_nonzero(writer.codes >= 0)
-    writer.page.wait_for_timeout(400)
+    pause(writer.page, 400)
     assert np.count_nonzero(writer.codes >= 0) == written < 49
     writer.page.emulate_media(reduced_motion="reduce")
     writer.press("Play")
