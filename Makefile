@@ -56,6 +56,11 @@ links: $(INSTALLED) ## ask for every address outside the book; needs a network
 	$(BIN)/jupyter-book build . -q --builder linkcheck --path-output build/links \
 		|| { grep -F '[broken]' build/links/_build/html/output.txt; exit 1; }
 
+# Two workers on two cores: threads of OpenMP and OpenBLAS that wait for work take no turn at a core from the other one.
+# As many threads as without this, so the last digits are the same.
+test unit coverage test-jax: export OMP_WAIT_POLICY = PASSIVE
+test unit coverage test-jax: export OPENBLAS_THREAD_TIMEOUT = 4
+
 # An empty MPLBACKEND, so that one set elsewhere does not keep figures out of the notebooks.
 test: lint ## run everything: style, types, notebooks, unit tests, grading, pairs, book, links
 	VQLIB_PROFILE=quick MPLBACKEND= $(PYTEST) $(PARALLEL) -m "not lint" \

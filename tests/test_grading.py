@@ -165,7 +165,7 @@ def handed(bundle, pace, tmp_path_factory):
             bundle, "eve", {"    return float(-np.sum(p * np.log2(p)))": "    return float(-np.sum(p * np.log(p)))"}
         ),
         "fay": submission(bundle, "fay", {"def margins(": "import os\n\nos._exit(1)\n\n\ndef margins("}),
-        "gus": submission(bundle, "gus", {"def round_bits(": "import time\n\ntime.sleep(600)\n\n\ndef round_bits("}),
+        "gus": submission(bundle, "gus", {"def round_bits(": "import time\n\ntime.sleep(10**6)\n\n\ndef round_bits("}),
         "hal": submission(bundle, "hal", {Q2: spy + Q2}),
         "ivy": submission(bundle, "ivy"),
         "lea": notebook_of('STUDENT_ID = "lea"', FORGED, "1 + 1"),
@@ -251,8 +251,8 @@ def descendants(pid):
 
 
 def wait_for_end(pids):
-    """Return which processes stay."""
-    until = time.monotonic() + HANGS
+    """Return which processes are still there after two minutes; what the tests start sleeps for longer."""
+    until = time.monotonic() + 120
     while time.monotonic() < until and any(map(is_running, pids)):
         time.sleep(0.1)
     return [pid for pid in pids if is_running(pid)]
