@@ -107,12 +107,12 @@ def html(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     """One headless browser with a fresh profile. Not for the session: asyncio would find its loop in other tests."""
-    from browsers import FLAGS, find_browser
+    from browsers import FLAGS, PATIENCE, find_browser
     from playwright.sync_api import sync_playwright
 
     path = find_browser()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=PATIENCE)
         yield browser
         browser.close()
 

@@ -8,7 +8,7 @@ import urllib.parse
 
 import numpy as np
 import pytest
-from browsers import BOOK, SCHEMES, WIDTHS, audit, find_browser, open_page, served, show
+from browsers import BOOK, PATIENCE, SCHEMES, WIDTHS, audit, find_browser, open_page, served, show
 
 pytestmark = pytest.mark.browser
 
@@ -355,6 +355,7 @@ def test_chapter_begins_with_a_picture_and_its_caption_and_then_comes_what_sets_
 @with_setup_cells
 def test_without_its_script_a_chapter_begins_as_its_notebook_does(browser, address, chapter):
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.route("**/setup.js*", lambda route: route.abort())
     page.goto(f"{address}notebooks/{chapter}.html")
     found = page.evaluate(BEGINNING)
@@ -384,6 +385,7 @@ def test_setup_cells_go_below_the_first_picture_and_its_captions_and_all_else_st
     }
     script = (BOOK / "_static" / "setup.js").read_text(encoding="utf-8")
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.set_content(f"<script>{script}</script><article class='bd-article'>{''.join(map(part.get, before))}</article>")
     found = page.evaluate("[...document.querySelector('article').children].map((part) => part.id).join('')")
     page.close()

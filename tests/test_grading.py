@@ -209,7 +209,9 @@ def stopped(isolated, handed, tmp_path_factory):
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
     folder, during, said = handed["out"] / "results", [], ""
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in a script's background it is ignored
         process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, **how)
+        signal.signal(signal.SIGINT, before)
         while process.poll() is None and not (found := students_processes(process.pid)):
             time.sleep(0.1)
         while process.poll() is None and number == signal.SIGINT and not list(folder.glob("*.json")):

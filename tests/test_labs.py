@@ -528,6 +528,7 @@ def test_finger_draws_and_does_not_scroll(browser, address):
 
 def test_missing_weights_give_the_figure_and_a_reason(browser, address):
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     context.route("**/weights/*.js", lambda route: route.fulfill(status=404))
     page = context.new_page()
     page.goto(address + "book/labs.html")
@@ -543,6 +544,7 @@ def test_missing_weights_give_the_figure_and_a_reason(browser, address):
 
 def test_broken_weights_give_the_figure_and_a_reason(browser, address):
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     context.route("**/weights/*.js", lambda route: route.fulfill(body='vqlabs.loaded["weights/mnist-vqvae"] = {"sha'))
     page = context.new_page()
     page.goto(address + "book/labs.html")
@@ -554,6 +556,7 @@ def test_broken_weights_give_the_figure_and_a_reason(browser, address):
 
 def test_without_scripts_the_figure_and_a_sentence_are_there(browser, address):
     context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     for name, lab in (("labs", LAB), ("index", "[data-lab='strip']")):
         page.goto(f"{address}book/{name}.html")
@@ -564,6 +567,7 @@ def test_without_scripts_the_figure_and_a_sentence_are_there(browser, address):
 
 def test_figure_without_scripts_is_right(browser, address, model):
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(address + "book/labs.html")
     images = page.locator(f"{LAB} .lab-still img").evaluate_all("(images) => images.map((image) => image.src)")
     before, after = (np.asarray(Image.open(io.BytesIO(base64.b64decode(src.split(",")[1])))) for src in images)
