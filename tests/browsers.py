@@ -31,8 +31,8 @@ PLAIN_CODE = """() => {
     kinds.forEach((kind) => seen.add(kind));
   }
 }"""
-# Leaves a letter of each formula, in its colour. What MathJax draws has no text that axe could weigh.
-PLAIN_FORMULAS = "document.querySelectorAll('mjx-container').forEach((formula) => { formula.textContent = 'x'; })"
+# Leaves letters of each formula, in its colour: what MathJax draws is no text, and a single letter axe does not weigh.
+PLAIN_FORMULAS = "document.querySelectorAll('mjx-container').forEach((formula) => { formula.textContent = 'x = y'; })"
 STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 # Waits until Tab stops at all that scrolls, as the theme sees to a moment after a change of the size; or for so many
 # milliseconds, and axe will find what Tab does not reach.

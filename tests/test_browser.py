@@ -175,6 +175,12 @@ WRONG = {
         80 * "x",
     ),
     "picture without words": ("barriers", "<img src='dot.svg'>", "image-alt"),
+    "scrolled text that Tab does not reach": (
+        "barriers",
+        f"<div style='width: 300px; overflow-x: auto'><pre>{80 * 'x'}</pre></div>",
+        "scrollable-region-focusable",
+    ),
+    "pale formula": ("barriers", "<mjx-container style='color: #ddd'></mjx-container>", "light: color-contrast"),
     "pale in the light": ("barriers", "<style>p {color: #ddd; background: #fff}</style>", "light: color-contrast"),
     "pale in the dark": (
         "barriers",
