@@ -382,6 +382,10 @@ def test_nearest_grids_are_numpys(rng):
     indices, distances = nearest_grids(codes, keras.ops.convert_to_tensor(training), k=30)
     np.testing.assert_array_equal(distances, np.sort(expected, axis=1))
     np.testing.assert_array_equal(np.take_along_axis(expected, indices, axis=1), distances)
+    codes, training = rng.integers(0, 2, size=(5, 2, 2)), rng.integers(0, 2, size=(300, 2, 2))
+    expected = np.sum(codes[:, None] != training, axis=(2, 3))  # with many that are equally near
+    indices, _ = nearest_grids(codes, training, k=200)
+    np.testing.assert_array_equal(indices, np.argsort(expected, axis=1, kind="stable")[:, :200])
 
 
 def test_no_grids_are_near_to_nothing():
