@@ -98,7 +98,8 @@ def codec_rate_at(images: npt.ArrayLike, codec: Literal["JPEG", "WebP"], mse: fl
     Raises
     ------
     TypeError, ValueError
-        As for :func:`codec_rate`; and if even the worst quality is better than this error, or the best one worse.
+        As for :func:`codec_rate`; and if `mse` is not above 0, or if even the worst quality is better than that, or the
+        best one worse.
     """
     if not (isinstance(mse, numbers.Real) and mse > 0):
         raise ValueError(f"mse must be above 0, but {mse!r} was given. Without loss: codec_rate(images, codec).")

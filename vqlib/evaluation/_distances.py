@@ -89,9 +89,11 @@ def frechet_excess(
 
     Each draw takes N samples and two disjoint sets of N real images, and returns the distance of the samples from the
     first set, less the distance of the second set from the first. The bias, which falls as 1 / N (Chong and Forsyth
-    2020, section 3), is in both and cancels as far as the two covariances are alike. So does what is peculiar to the
-    first set, by chance. For samples that are as good as other real images the mean is 0, and single draws lie to
-    both sides of it.
+    2020), is in both and cancels as far as samples and real images are spread alike; :func:`frechet_limit` presumes
+    nothing of the kind. What is peculiar to the first set, by chance, cancels too. For samples that are as good as
+    other real images the mean is 0, and single draws lie to both sides of it.
+
+    Samples that were made of these real images, by a change, would meet their originals in a draw: give other ones.
 
     Parameters
     ----------
@@ -138,9 +140,9 @@ def frechet_limit(
     """Return Frechet distances extrapolated to infinitely many images.
 
     Each repeat draws N samples and N real images for each N of `sizes`, fits a straight line to the distances over
-    1 / N by least squares, and returns its value at 1 / N = 0: section 3.3 of Chong and Forsyth (2020), "Effectively
-    unbiased FID and Inception Score and where to find them", who write FID with an index of infinity. (There all real
-    images are used at each N; here both sets grow, so that nothing is left of the bias of either.)
+    1 / N by least squares, and returns its value at 1 / N = 0: the FID with an index of infinity of Chong and Forsyth
+    (2020), "Effectively unbiased FID and Inception Score and where to find them". (There all real images are used at
+    each N; here both sets grow, so that nothing is left of the bias of either.)
 
     Parameters
     ----------
@@ -190,7 +192,7 @@ def kernel_distance(features: npt.ArrayLike, other_features: npt.ArrayLike) -> f
 
     With the kernel :math:`k(x, y) = (x^\top y / F + 1)^3`, the mean of k over pairs within the one set, plus that
     within the other, less twice that over pairs of both: the Kernel Inception Distance of Binkowski et al. (2018),
-    "Demystifying MMD GANs", section 4, where F features of the Inception network are meant. No image is paired with
+    "Demystifying MMD GANs", where F features of the Inception network are meant. No image is paired with
     itself, which makes the estimate unbiased (Gretton et al. 2012, equation 3): its mean is the same for any number of
     images. It compares means, covariances and third moments, and takes nothing for a Gaussian.
 
