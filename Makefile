@@ -11,7 +11,7 @@ PROFILE = quick
 DEVICE = cpu
 WORKERS = 2
 PYTHON_FILES = vqlib vqgrader tests $(wildcard notebooks/*.py book/*.py) book/_ext
-SCRIPTS = $(filter-out %/digits.js,$(wildcard book/_static/labs/*.js)) tests/labs/run.cjs # digits.js holds data
+SCRIPTS = $(filter-out %/digits.js,$(wildcard vqlib/book/static/labs/*.js)) tests/labs/run.cjs # digits.js holds data
 
 # The files that hold tests with a mark, and those that hold unit tests, which have none. Tests are chosen by mark; the
 # files are named as well, so that pytest need not import the others, and what these import.

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import vqlib
+from vqlib.book.labs import FOLDER as LABS
 from vqlib.book.labs import weights_as_script
 
 HERE = pathlib.Path(__file__).parent / "labs"
-LABS = HERE.parents[1] / "book" / "_static" / "labs"
 ARITHMETIC, PIXELCNN = LABS / "arithmetic.js", LABS / "pixelcnn.js"
 AS_BYTES = {"encode": ("uint8", (7, 7)), "decode": ("<f4", (28, 28, 1)), "logits": ("<f8", (7, 7, 128))}
 

@@ -10,15 +10,15 @@ import types
 import keras
 import numpy as np
 import pytest
-from browsers import BOOK, PATIENCE, barriers, pause
+from browsers import PATIENCE, barriers, pause
 from keras import ops
 from sklearn.cluster import KMeans
 
 import vqlib
+from vqlib.book.labs import FOLDER as LABS
 
 pytestmark = pytest.mark.browser
 
-LABS = BOOK / "_static" / "labs"
 FRAME = 16  # milliseconds of script that a browser has between two pictures
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # The page around a lab, in the colours of the book's theme.

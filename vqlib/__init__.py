@@ -9,7 +9,7 @@ The library's own names:
 - to use a model: ``sample``, and the modules ``metrics``, ``evaluation`` and ``plots``
 - to train for long: ``Resumable``
 
-The book's, which its chapters call: ``show_setup``, ``profile``, ``keep_run`` and ``check``.
+The book's, which its chapters call: ``show_setup``, ``profile``, ``keep_run``, ``check`` and ``lab``.
 
 Importing the package is quick: each name, and each module as ``vqlib.<module>``, is imported when it is first used, and
 all models together with Keras. It computes on TensorFlow or JAX, see ``KERAS_BACKEND`` in Keras's documentation.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vqlib import checkpoints, evaluation, metrics, plots
     from vqlib.autoencoder import VQVAE
     from vqlib.book.exercises import check
+    from vqlib.book.labs import lab
     from vqlib.book.profiles import profile
     from vqlib.book.runs import Resumable, keep_run
     from vqlib.book.welcome import show_setup
@@ -64,6 +65,7 @@ __all__ = [
     "checkpoints",
     "evaluation",
     "keep_run",
+    "lab",
     "load_card",
     "load_dataset",
     "load_images",
@@ -94,6 +96,7 @@ _HOMES = {
     "Resumable": "book.runs",
     "check": "book.exercises",
     "keep_run": "book.runs",
+    "lab": "book.labs",
     "load_card": "checkpoints",
     "load_dataset": "data",
     "load_images": "image_folder",

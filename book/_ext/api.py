@@ -23,6 +23,7 @@ CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTA
 # The page for names that no chapter's code uses: of a module, and of single names that belong elsewhere.
 PAGES = {
     "vqlib.autoencoder": "notebooks/03-training",
+    "vqlib.book.labs": "book/labs",
     "vqlib.book.runs": "book/getting-started",
     "vqlib.checkpoints": "book/keep-and-move",
     "vqlib.code_lookup": "book/speed",

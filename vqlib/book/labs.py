@@ -1,12 +1,86 @@
-"""What the labs of the book's pages need of trained models: their weights, as scripts.
+"""The labs: which there are, the weights and images that they need, and labs in a notebook with the reader's model.
 
-The labs themselves are JavaScript, in the book's sources.
+A lab itself is JavaScript, in ``static/labs`` beside this file: pages of the book and notebooks have the same scripts,
+and an installed vqlib has them, too.
 """
 
 import base64
+import functools
+import html
 import json
+import pathlib
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
+
+from vqlib.autoencoder import VQVAE, strides_of
+from vqlib.pixelcnn import PixelCNN
+from vqlib.quantizers import VectorQuantizer
+
+FOLDER = pathlib.Path(__file__).parent / "static" / "labs"
+IMAGE_SHAPE, CODE_SHAPE, STRIDES = (28, 28, 1), (7, 7), (2, 2)  # what the labs with images are drawn for
+MOST_CODES = 256  # a code is a byte
+WEIGHTS = ("kernel", "bias", "codebook")  # what computes; a codebook's counts, for example, only serve to train it
+PRIOR, TOKENIZER = "weights/mnist-prior", "weights/mnist-vqvae"  # under which the labs look for a model
+
+
+class Room(NamedTuple):
+    """A lab: its title, its scripts beside shared.js, the chapter that teaches it, what to try first, a figure of it.
+
+    The figure is the number of one in the chapter that shows the same; labs with images have a picture of their own.
+    """
+
+    title: str
+    scripts: tuple[str, ...]
+    chapter: str
+    first: str = ""
+    figure: str = ""
+
+
+LABS = {
+    "strip": Room("A digit and its codes", ("arithmetic", "easel", "paint"), "04-seeing-codes"),
+    "cells": Room(
+        "Cells",
+        ("codebooks", "plane", "cells"),
+        "01-quantization",
+        "codeword 5 serves two clouds. Drag it onto one of them, watch the distortion, and then press "
+        '"Step of k‑means".',
+        "1.2",
+    ),
+    "slopes": Room(
+        "Slopes",
+        ("codebooks", "plane", "slopes"),
+        "02-straight-through",
+        'press "Run", and see where z ends. Then press "Back", tick "The codebook moves, too", and run again.',
+        "2.1",
+    ),
+    "cloud": Room(
+        "Cloud and codebook",
+        ("codebooks", "plane", "cloud"),
+        "06-codebooks",
+        'press "Run", and see how many codes are in use. Then tick "Restart dead codes", and run again.',
+        "6.4",
+    ),
+    "paint": Room(
+        "Paint with codes",
+        ("arithmetic", "easel", "paint"),
+        "04-seeing-codes",
+        'draw a digit of your own over the one that is there, or press "Empty" before. Then choose a code below and '
+        "change a single cell.",
+    ),
+    "prior": Room(
+        "The prior at work",
+        ("arithmetic", "pixelcnn", "easel", "prior"),
+        "05-pixelcnn",
+        'press "Step" a few times and look at what the next code could be; then draw the upper half of a digit, and '
+        'let the prior write the rest by "Sample again".',
+    ),
+}
+WITH_MODELS = ("paint", "prior")  # of the labs, those that a notebook can show
+
+
+# ---------------------------------------------------------------- What the labs need
 
 
 def weights_as_script(name: str, model: keras.Model) -> str:
@@ -24,20 +98,219 @@ def weights_as_script(name: str, model: keras.Model) -> str:
     -------
     str
         ``vqlabs.loaded[name] = {shapes, values}``: the shape of each weight, by its path, in the order of `values`,
-        which is base64. Of a masked kernel, (k, k, C, F), only the taps that its mask lets through: (taps, C, F).
+        which is base64. A VQVAE's codebook is ``quantizer/codebook``, whatever the quantizer's name. Of a masked
+        kernel, (k, k, C, F), only the taps that its mask lets through: (taps, C, F).
+
+    Raises
+    ------
+    ValueError
+        If a weight is NaN, or beyond what 16-bit floats hold.
     """
-    arrays = {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
+    arrays = _arrays_of(model)
     for layer in _masked_layers(model):
         arrays[layer.kernel.path] = arrays[layer.kernel.path][layer.mask > 0]
-    values = b"".join(array.astype("<f2").tobytes() for array in arrays.values())
+    with np.errstate(over="ignore"):
+        halves = {path: array.astype("<f2") for path, array in arrays.items()}
+    lost = [path for path, array in halves.items() if not np.isfinite(array).all()]
+    if lost:
+        raise ValueError(
+            f"{', '.join(lost)} of the {type(model).__name__} hold NaN, or numbers beyond 65504, the largest in "
+            "16 bits. Its training has diverged: train it anew, with a lower learning rate."
+        )
     packed = {
-        "shapes": {path: array.shape for path, array in arrays.items()},
-        "values": base64.b64encode(values).decode(),
+        "shapes": {path: array.shape for path, array in halves.items()},
+        "values": base64.b64encode(b"".join(array.tobytes() for array in halves.values())).decode(),
     }
     return f"vqlabs.loaded[{json.dumps(name)}] = {json.dumps(packed)};\n"
+
+
+def _arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
+    """Return the weights that a model computes with, by their paths."""
+    weights = [weight for weight in model.weights if weight.name in WEIGHTS]
+    arrays = {weight.path: keras.ops.convert_to_numpy(weight) for weight in weights}
+    if isinstance(model, VQVAE):
+        arrays = {path: array for path, array in arrays.items() if not path.endswith("/codebook")}
+        arrays["quantizer/codebook"] = _codewords(model)
+    return arrays
+
+
+def _codewords(model: VQVAE) -> np.ndarray:
+    """Return what each code stands for, (K, D), whatever the quantizer keeps."""
+    return keras.ops.convert_to_numpy(model.quantizer.decode(np.arange(model.num_embeddings, dtype="int32")))
 
 
 def _masked_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers of a prior whose kernels have a mask."""
     network = getattr(model, "network", None)
     return [layer for layer in network.layers if hasattr(layer, "mask")] if network else []
+
+
+@functools.cache
+def digits() -> tuple[list[int], np.ndarray]:
+    """Return the test images of MNIST that the labs begin with: their labels, and uint8 (N, 28, 28)."""
+    script = (FOLDER / "digits.js").read_text()
+    held = json.loads(script[script.index("{") : script.rindex("}") + 1])
+    return held["labels"], np.frombuffer(base64.b64decode(held["pixels"]), "uint8").reshape(-1, 28, 28)
+
+
+def as_floats(images: np.ndarray) -> np.ndarray:
+    """Return images of bytes (N, H, W) as models take them: float32 (N, H, W, 1) in [-0.5, 0.5]."""
+    return images[..., None].astype("float32") / 255 - 0.5
+
+
+class Start(NamedTuple):
+    """What the labs with images show first: a digit, its image (28, 28), its codes, and the image rebuilt."""
+
+    digit: int
+    image: np.ndarray
+    codes: np.ndarray
+    rebuilt: np.ndarray
+
+    def as_data(self) -> str:
+        """Return it for the scripts, as JSON."""
+        return json.dumps(
+            {
+                "label": self.digit,
+                "image": base64.b64encode(self.image.tobytes()).decode(),
+                "codes": self.codes.ravel().tolist(),
+                "rebuilt": base64.b64encode(self.rebuilt.tobytes()).decode(),
+            }
+        )
+
+
+def start_of(model: VQVAE) -> Start:
+    """Return what the labs with images show first with a model; images as uint8."""
+    labels, images = digits()
+    codes = model.encode(as_floats(images[:1]))
+    (rebuilt,) = model.decode(codes)[..., 0].clip(-0.5, 0.5) + 0.5
+    return Start(labels[0], images[0], codes[0], np.round(rebuilt * 255).astype("uint8"))
+
+
+# ---------------------------------------------------------------- In a notebook
+
+
+class NotebookLab:
+    """A lab that a notebook shows where it is the last line of a cell.
+
+    Attributes
+    ----------
+    title : str
+    page : str
+        The lab, a page of HTML that needs nothing else: not the book, not a network, not the notebook's kernel.
+    """
+
+    def __init__(self, title: str, page: str) -> None:
+        self.title = title
+        self.page = page
+
+    def __repr__(self) -> str:
+        """Say what this is, where there is no notebook."""
+        return f"Lab: {self.title}. A notebook shows it where it is the last line of a cell."
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame of its own, so that nothing of the notebook's styles and scripts meets its own."""
+        style = "border: 0; width: 100%"
+        name = html.escape(f"Lab: {self.title}")
+        return f'<iframe title="{name}" style="{style}" height="900" srcdoc="{html.escape(self.page)}"></iframe>'
+
+
+def lab(name: str, model: VQVAE, prior: PixelCNN | None = None) -> NotebookLab:
+    """Return a lab of the book with a trained model of yours; the last line of a cell shows it.
+
+    It works in JupyterLab, VS Code and Colab, and goes on without a kernel, since the weights are in it, as 16-bit
+    floats. So the notebook grows by 0.3 megabytes for ``"paint"``, and by about 2 with a prior of the usual size: clear
+    the cell's output before you share it.
+
+    Parameters
+    ----------
+    name : str
+        ``"paint"``: an image to draw on, its codes to change, and what they paint. ``"prior"``: the prior writes a grid
+        of codes, one after the other, and completes what you draw.
+    model : VQVAE
+        For images of (28, 28, 1), with two layers of stride 2 and so grids of 7 x 7, with at most 256 codes, and a
+        :class:`vqlib.VectorQuantizer` or :class:`vqlib.EMAVectorQuantizer`. The numbers of filters are free, and D.
+    prior : PixelCNN
+        For ``"prior"`` alone: trained on the codes of `model`.
+
+    Returns
+    -------
+    NotebookLab
+
+    Raises
+    ------
+    TypeError
+        If `model` or `prior` is of another class.
+    ValueError
+        If there is no lab of this name that shows a model, or this lab cannot show this one.
+    """
+    if name not in WITH_MODELS:
+        known = " and ".join(map(repr, WITH_MODELS))
+        raise ValueError(
+            f"There is no lab {name!r} that shows a model, only {known}. All labs are on the book's page of labs."
+        )
+    _check_model(model)
+    scripts = {script: (FOLDER / f"{script}.js").read_text(encoding="utf-8") for script in ("shared", "digits")}
+    scripts["weights"] = weights_as_script(TOKENIZER, model)
+    if name == "prior":
+        _check_prior(prior, model)
+        scripts["weights of the prior"] = weights_as_script(PRIOR, prior)
+    elif prior is not None:
+        raise ValueError(f"The lab {name!r} shows no prior: leave it out, or take the lab 'prior'.")
+    for script in (*LABS[name].scripts, "notebook"):
+        scripts[script] = (FOLDER / f"{script}.js").read_text(encoding="utf-8")
+    return NotebookLab(LABS[name].title, _page(name, start_of(model), list(scripts.values())))
+
+
+def _page(name: str, start: Start, scripts: list[str]) -> str:
+    """Return a page that holds a lab, its styles and its scripts."""
+    room = LABS[name]
+    title = html.escape(f"Lab: {room.title}")
+    styles = [(FOLDER / f"{sheet}.css").read_text(encoding="utf-8") for sheet in ("labs", "notebook")]
+    return "\n".join(
+        [
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
+            '<meta name="viewport" content="width=device-width">',
+            *(f"<style>{style}</style>" for style in styles),
+            "</head><body><main>",
+            f'<div class="lab" data-lab="{name}" role="group" aria-label="{title}" data-start=\'{start.as_data()}\'>',
+            f"<p><strong>Try this first:</strong> {html.escape(room.first)}</p>",
+            '<p class="lab-fallback"><span class="lab-reason">This lab is a script, and scripts do not run here. '
+            "Run the cell again, or trust the notebook.</span></p></div></main>",
+            *(f"<script>{script}</script>" for script in scripts),
+            "</body></html>",
+        ]
+    )
+
+
+def _check_model(model: Any) -> None:
+    """Raise unless the labs can show a model."""
+    if not isinstance(model, VQVAE):
+        raise TypeError(f"model must be a vqlib.VQVAE, but a {type(model).__name__} was given.")
+    found = f"this one has {model.image_shape} and {model.code_shape}"
+    if model.image_shape != IMAGE_SHAPE or model.code_shape != CODE_SHAPE:
+        raise ValueError(f"The labs show models with images of {IMAGE_SHAPE} and codes of {CODE_SHAPE}, but {found}.")
+    if model._own_parts or strides_of(model.filters, model.strides) != STRIDES:
+        own = f"has an {' and a '.join(model._own_parts)} of its own" if model._own_parts else ""
+        other = own or f"has the strides {strides_of(model.filters, model.strides)}"
+        raise ValueError(f"The labs compute with vqlib's networks, with the strides {STRIDES}, but this model {other}.")
+    if model.num_embeddings > MOST_CODES:
+        raise ValueError(
+            f"The labs show at most {MOST_CODES} codes, but this model has num_embeddings={model.num_embeddings}."
+        )
+    if not isinstance(model.quantizer, VectorQuantizer):
+        raise ValueError(
+            "The labs give each vector its nearest codeword, as vqlib.VectorQuantizer and EMAVectorQuantizer do, but "
+            f"the quantizer of this model is a {type(model.quantizer).__name__}."
+        )
+
+
+def _check_prior(prior: Any, model: VQVAE) -> None:
+    """Raise unless the lab can show a prior for the codes of a model."""
+    if not isinstance(prior, PixelCNN):
+        given = "none" if prior is None else f"a {type(prior).__name__}"
+        raise TypeError(f"The lab 'prior' needs a vqlib.PixelCNN as prior, but {given} was given.")
+    if (prior.code_shape, prior.num_embeddings) != (model.code_shape, model.num_embeddings):
+        raise ValueError(
+            f"prior must be of the model's codes, {model.code_shape} and num_embeddings={model.num_embeddings}, "
+            f"but is of {prior.code_shape} and num_embeddings={prior.num_embeddings}."
+        )
