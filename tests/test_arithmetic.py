@@ -16,8 +16,14 @@ from vqlib.book.labs import FOLDER as LABS
 from vqlib.book.labs import weights_as_script
 
 HERE = pathlib.Path(__file__).parent / "labs"
-ARITHMETIC, PIXELCNN = LABS / "arithmetic.js", LABS / "pixelcnn.js"
-AS_BYTES = {"encode": ("uint8", (7, 7)), "decode": ("<f4", (28, 28, 1)), "logits": ("<f8", (7, 7, 128))}
+ARITHMETIC, PIXELCNN, HIERARCHY = (LABS / f"{name}.js" for name in ("arithmetic", "pixelcnn", "hierarchy"))
+AS_BYTES = {
+    "encode": ("uint8", (7, 7)),
+    "decode": ("<f4", (28, 28, 1)),
+    "encodeLevels": ("uint8", (49 + 196,)),
+    "decodeLevels": ("<f4", (28, 28, 1)),
+    "logits": ("<f8", (7, 7, 128)),
+}
 
 
 def find_runner():
@@ -35,7 +41,7 @@ def run(tmp_path_factory):
     """Return a function that computes with a model's weights, as a lab does: of images, or of grids of codes."""
     folder, command = tmp_path_factory.mktemp("weights"), find_runner()
 
-    def ask(what, model, given, scripts=(ARITHMETIC, PIXELCNN)):
+    def ask(what, model, given, scripts=(ARITHMETIC, PIXELCNN, HIERARCHY)):
         weights = folder / "weights.js"
         weights.write_text(weights_as_script("weights/model", model))
         arguments = [*command, HERE / "run.cjs", *scripts, weights, "weights/model", what]
@@ -115,6 +121,50 @@ def test_what_a_position_sees_is_what_the_book_draws(run, prior, codes, book_ext
     assert np.array_equal(run("sees", prior, codes[:1])[0], book_extension("pictures").seen_by_plain())
 
 
+def side_by_side(top, bottom):
+    """Return the codes of both levels as the labs have them, uint8 (N, 49 + 196)."""
+    return np.concatenate([top.reshape(-1, 49), bottom.reshape(-1, 196)], axis=1).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def two_levels():
+    """The tokenizer with two levels that a lab shows."""
+    return vqlib.load_pretrained("mnist-two-levels-vqvae")
+
+
+@pytest.fixture(scope="module")
+def both(two_levels, images):
+    """The codes of both levels, by vqlib."""
+    return two_levels.encode(images)
+
+
+def test_codes_of_both_levels_are_those_of_vqlib(run, two_levels, images, both):
+    found, expected = run("encodeLevels", two_levels, images), side_by_side(*both)
+    assert found.shape == expected.shape
+    assert np.mean(found[:, :49] == expected[:, :49]) >= 0.999
+    assert np.mean(found[:, 49:] == expected[:, 49:]) >= 0.999
+    assert len(np.unique(expected[:, :49])) > 60
+
+
+def test_images_of_two_levels_are_those_of_vqlib(run, two_levels, both, rng):
+    top, bottom = both
+    exchanged = top[:1000], bottom[:1000][::-1]
+    dice = rng.integers(128, size=(20, 7, 7)).astype("int32"), rng.integers(8, size=(20, 14, 14)).astype("int32")
+    for codes in (exchanged, dice):
+        found = run("decodeLevels", two_levels, side_by_side(*codes))
+        assert np.abs(found - two_levels.decode(*codes)).max() < 0.005
+
+
+def test_fresh_two_levels_are_not_taken_for_the_trained_ones(run, rng, images):
+    keras.utils.set_random_seed(1)
+    fresh = vqlib.VQVAE2(num_embeddings=(20, 6), embedding_dim=5, filters=(7, 6))
+    fresh.set_weights([w if w.ndim > 1 else rng.normal(size=w.shape) for w in fresh.get_weights()])
+    some = images[:5]
+    assert np.mean(run("encodeLevels", fresh, some) == side_by_side(*fresh.encode(some))) > 0.99
+    dice = rng.integers(20, size=(5, 7, 7)).astype("int32"), rng.integers(6, size=(5, 14, 14)).astype("int32")
+    assert np.abs(run("decodeLevels", fresh, side_by_side(*dice)) - fresh.decode(*dice)).max() < 0.005
+
+
 # Mistakes that a port makes, and what they change.
 MISTAKES = {
     "a ReLU that is forgotten": ("relu && sums[n] < 0", "false"),
@@ -132,7 +182,7 @@ def test_mistake_is_found(run, model, codes, tmp_path, name):
     mistaken = tmp_path / "arithmetic.js"
     mistaken.write_text(source.replace(right, wrong))
     try:
-        found = run("decode", model, codes[:5], scripts=(mistaken, PIXELCNN))
+        found = run("decode", model, codes[:5], scripts=(mistaken, PIXELCNN, HIERARCHY))
     except AssertionError:
         return
     assert np.isnan(found).any() or np.abs(found - model.decode(codes[:5])).max() > 0.05

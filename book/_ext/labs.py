@@ -32,7 +32,7 @@ from vqlib.book import labs
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE, CHAPTERS = "book/labs", "notebooks/"
-MODELS = ("mnist-vqvae", "mnist-prior")  # whose weights the labs ask for
+MODELS = ("mnist-vqvae", "mnist-prior", "mnist-two-levels-vqvae")  # whose weights the labs ask for
 
 
 @functools.cache
@@ -45,6 +45,12 @@ def model(name):
 def still():
     """Return what the labs with images show before a script runs."""
     return labs.start_of(model("mnist-vqvae"))
+
+
+@functools.cache
+def levels():
+    """Return what the lab with two levels shows before its model comes."""
+    return labs.levels_as_data(model("mnist-two-levels-vqvae"))
 
 
 def picture(pixels, words):
@@ -175,6 +181,8 @@ def visit_lab(translator, node):
         data = f" data-start='{still().as_data()}'"
         if builder.current_docname != PAGE:
             data += f' data-more="{builder.get_relative_uri(builder.current_docname, PAGE)}"'
+    elif name == "levels":
+        data = f" data-start='{levels()}'"
     if node["folded"]:
         summary = f"<summary>Open the lab here: {html.escape(room.title)}</summary>"
         translator.body.append(f'<details class="lab-fold">{summary}\n')

@@ -15,13 +15,13 @@ import keras
 import numpy as np
 
 from vqlib.autoencoder import VQVAE, strides_of
+from vqlib.hierarchy import VQVAE2
 from vqlib.pixelcnn import PixelCNN
 from vqlib.quantizers import VectorQuantizer
 
 FOLDER = pathlib.Path(__file__).parent / "static" / "labs"
 IMAGE_SHAPE, CODE_SHAPE, STRIDES = (28, 28, 1), (7, 7), (2, 2)  # what the labs with images are drawn for
 MOST_CODES = 256  # a code is a byte
-WEIGHTS = ("kernel", "bias", "codebook")  # what computes; a codebook's counts, for example, only serve to train it
 PRIOR, TOKENIZER = "weights/mnist-prior", "weights/mnist-vqvae"  # under which the labs look for a model
 
 
@@ -69,6 +69,14 @@ LABS = {
         'draw a digit of your own over the one that is there, or press "Empty" before. Then choose a code below and '
         "change a single cell.",
     ),
+    "levels": Room(
+        "Two levels",
+        ("arithmetic", "hierarchy", "easel", "levels"),
+        "08-two-levels",
+        'the top codes are of the first image, the bottom codes of the second. Press "All first" below the bottom '
+        'codes; then choose "The second image\'s" and paint some cells of either level.',
+        "8.3",
+    ),
     "prior": Room(
         "The prior at work",
         ("arithmetic", "pixelcnn", "easel", "prior"),
@@ -92,14 +100,16 @@ def weights_as_script(name: str, model: keras.Model) -> str:
     ----------
     name : str
         Under which the labs find it.
-    model : VQVAE or PixelCNN
+    model : VQVAE, VQVAE2 or PixelCNN
 
     Returns
     -------
     str
         ``vqlabs.loaded[name] = {shapes, values}``: the shape of each weight, by its path, in the order of `values`,
-        which is base64. A VQVAE's codebook is ``quantizer/codebook``, whatever the quantizer's name. Of a masked
-        kernel, (k, k, C, F), only the taps that its mask lets through: (taps, C, F).
+        which is base64. A VQVAE's codebook is ``quantizer/codebook``, whatever the quantizer's name, and what serves
+        training alone is left out. Paths of a VQVAE2 begin with the part: ``stem/down/kernel``,
+        ``top_quantizer/codebook``. Of a masked kernel, (k, k, C, F), only the taps that its mask lets through:
+        (taps, C, F).
 
     Raises
     ------
@@ -126,17 +136,21 @@ def weights_as_script(name: str, model: keras.Model) -> str:
 
 def _arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
     """Return the weights that a model computes with, by their paths."""
-    weights = [weight for weight in model.weights if weight.name in WEIGHTS]
-    arrays = {weight.path: keras.ops.convert_to_numpy(weight) for weight in weights}
-    if isinstance(model, VQVAE):
-        arrays = {path: array for path, array in arrays.items() if not path.endswith("/codebook")}
-        arrays["quantizer/codebook"] = _codewords(model)
-    return arrays
+    if isinstance(model, VQVAE2):  # layers of two parts have one name
+        parts = (model.stem, model.top_encoder, model.bottom_encoder, model.decoder)
+        weights = {f"{part.name}/{weight.path}": weight for part in parts for weight in part.weights}
+        codebooks = {f"{level.name}_quantizer/codebook": _codewords(level.quantizer) for level in model.levels}
+    elif isinstance(model, VQVAE):
+        weights = {weight.path: weight for part in (model.encoder, model.decoder) for weight in part.weights}
+        codebooks = {"quantizer/codebook": _codewords(model.quantizer)}
+    else:
+        weights, codebooks = {weight.path: weight for weight in model.weights}, {}
+    return {path: keras.ops.convert_to_numpy(weight) for path, weight in weights.items()} | codebooks
 
 
-def _codewords(model: VQVAE) -> np.ndarray:
+def _codewords(quantizer: Any) -> np.ndarray:
     """Return what each code stands for, (K, D), whatever the quantizer keeps."""
-    return keras.ops.convert_to_numpy(model.quantizer.decode(np.arange(model.num_embeddings, dtype="int32")))
+    return keras.ops.convert_to_numpy(quantizer.decode(np.arange(quantizer.num_embeddings, dtype="int32")))
 
 
 def _masked_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -156,6 +170,11 @@ def digits() -> tuple[list[int], np.ndarray]:
 def as_floats(images: np.ndarray) -> np.ndarray:
     """Return images of bytes (N, H, W) as models take them: float32 (N, H, W, 1) in [-0.5, 0.5]."""
     return images[..., None].astype("float32") / 255 - 0.5
+
+
+def as_bytes(decoded: np.ndarray) -> np.ndarray:
+    """Return a decoded image (H, W, 1) as uint8 (H, W); what lies beyond [-0.5, 0.5] is cut off."""
+    return np.round((decoded[..., 0].clip(-0.5, 0.5) + 0.5) * 255).astype("uint8")
 
 
 class Start(NamedTuple):
@@ -182,8 +201,26 @@ def start_of(model: VQVAE) -> Start:
     """Return what the labs with images show first with a model; images as uint8."""
     labels, images = digits()
     codes = model.encode(as_floats(images[:1]))
-    (rebuilt,) = model.decode(codes)[..., 0].clip(-0.5, 0.5) + 0.5
-    return Start(labels[0], images[0], codes[0], np.round(rebuilt * 255).astype("uint8"))
+    (rebuilt,) = model.decode(codes)
+    return Start(labels[0], images[0], codes[0], as_bytes(rebuilt))
+
+
+def levels_as_data(model: VQVAE2) -> str:
+    """Return what the lab with two levels shows first, as JSON.
+
+    Its sources are two digits and the image without ink; it paints the top of the first with the bottom of the second.
+    """
+    images = np.concatenate([digits()[1][:2], np.zeros((1, *IMAGE_SHAPE[:2]), "uint8")])
+    top, bottom = model.encode(as_floats(images))
+    (painted,) = model.decode(top[:1], bottom[1:2])
+    return json.dumps(
+        {
+            "images": [base64.b64encode(image.tobytes()).decode() for image in images],
+            "top": top.reshape(3, -1).tolist(),
+            "bottom": bottom.reshape(3, -1).tolist(),
+            "painted": base64.b64encode(as_bytes(painted).tobytes()).decode(),
+        }
+    )
 
 
 # ---------------------------------------------------------------- In a notebook

@@ -4,7 +4,7 @@
 
 (() => {
   const root = document.documentElement;
-  const frame = /** @type {HTMLElement | null} */ (window.frameElement); // null where the page around is another's
+  const frame = /** @type {HTMLElement | null} */ (globalThis.frameElement); // null where the page around is another's
 
   /** Whether the page around writes in a light colour; where it cannot be seen, whether the system is dark. */
   function isDark() {
