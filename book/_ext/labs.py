@@ -114,7 +114,8 @@ class Lab(SphinxDirective):
 
 def is_invitation(paragraph):
     """Whether a paragraph leads to a lab."""
-    return isinstance(paragraph.next_node(), nodes.strong) and paragraph.next_node().astext() == "In the lab:"
+    first = next((part for part in paragraph.children if part.astext()), None)  # MyST may put an empty text before
+    return isinstance(first, nodes.strong) and first.astext() == "In the lab:"
 
 
 def lab_named(paragraph):

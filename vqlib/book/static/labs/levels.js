@@ -50,13 +50,11 @@
 
     // ---- Parts
 
-    const squares = [FIRST, SECOND].map((which) =>
-      easel.makeSquare(FROM[which], `The ${FROM[which]} image`, {
-        role: "img",
-        "aria-label": `The ${FROM[which]} image`,
-      })
-    );
-    const result = easel.makeSquare("result", "What the codes paint", {
+    const squares = [FIRST, SECOND].map((which) => {
+      const caption = ["First image", "Second image"][which];
+      return easel.makeSquare(FROM[which], caption, { role: "img", "aria-label": caption });
+    });
+    const result = easel.makeSquare("result", "What they paint", {
       role: "img",
       "aria-label": "The image that the codes of both levels paint",
     });
@@ -76,16 +74,16 @@
       make(
         "div",
         { class: "lab-row" },
-        button("Another first image", () => act(() => another(FIRST))),
-        button("Another second image", () => act(() => another(SECOND))),
+        make("span", {}, "Paint with codes:"),
+        ...brushes.map(({ element }) => element),
       ),
       make("div", { class: "levels-grids" }, ...NAMES.map((name) => grids[name].element)),
       line,
       make(
         "div",
         { class: "lab-row" },
-        make("span", {}, "Paint with codes:"),
-        ...brushes.map(({ element }) => element),
+        button("Another first image", () => act(() => another(FIRST))),
+        button("Another second image", () => act(() => another(SECOND))),
       ),
     );
 
