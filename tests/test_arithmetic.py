@@ -158,9 +158,12 @@ def test_images_of_two_levels_are_those_of_vqlib(run, two_levels, both, rng):
 def test_fresh_two_levels_are_not_taken_for_the_trained_ones(run, rng, images):
     keras.utils.set_random_seed(1)
     fresh = vqlib.VQVAE2(num_embeddings=(20, 6), embedding_dim=5, filters=(7, 6))
-    fresh.set_weights([w if w.ndim > 1 else rng.normal(size=w.shape) for w in fresh.get_weights()])
-    some = images[:5]
-    assert np.mean(run("encodeLevels", fresh, some) == side_by_side(*fresh.encode(some))) > 0.99
+    fresh.set_weights([w if w.ndim > 1 else 0.1 * rng.normal(size=w.shape) for w in fresh.get_weights()])
+    some = images[:40]
+    fresh.initialize_codebook(some)
+    codes = side_by_side(*fresh.encode(some))
+    assert np.mean(run("encodeLevels", fresh, some) == codes) > 0.99
+    assert [len(np.unique(level)) for level in (codes[:, :49], codes[:, 49:])] == [20, 6]
     dice = rng.integers(20, size=(5, 7, 7)).astype("int32"), rng.integers(6, size=(5, 14, 14)).astype("int32")
     assert np.abs(run("decodeLevels", fresh, side_by_side(*dice)) - fresh.decode(*dice)).max() < 0.005
 

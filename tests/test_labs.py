@@ -561,7 +561,7 @@ def test_painted_cell_takes_the_code_of_the_brush_and_changes_pixels_in_its_reac
 
 
 def test_levels_are_painted_by_keyboard(levels, two_levels):
-    levels.lab.get_by_role("button", name="The second image's").press("Enter")
+    levels.lab.get_by_role("button", name="Second image", exact=True).press("Enter")
     levels.wait()
     levels.top.nth(0).focus()
     for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Enter"):

@@ -74,7 +74,7 @@ LABS = {
         ("arithmetic", "hierarchy", "easel", "levels"),
         "08-two-levels",
         'the top codes are of the first image, the bottom codes of the second. Press "All first" below the bottom '
-        'codes; then choose "The second image\'s" and paint some cells of either level.',
+        'codes; then choose "Second image" and paint some cells of either level.',
         "8.3",
     ),
     "prior": Room(

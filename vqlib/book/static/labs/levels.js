@@ -66,7 +66,7 @@
         "button",
         { type: "button", class: "lab-button", onclick: () => take(n) },
         make("span", { class: "levels-sample", "data-from": name }),
-        ["The first image's", "The second image's", "The empty image's", "Dice"][n],
+        ["First image", "Second image", "Empty image", "Dice"][n],
       ),
     }));
     body.append(
@@ -74,7 +74,7 @@
       make(
         "div",
         { class: "lab-row" },
-        make("span", {}, "Paint with codes:"),
+        make("span", {}, "Paint with codes of:"),
         ...brushes.map(({ element }) => element),
       ),
       make("div", { class: "levels-grids" }, ...NAMES.map((name) => grids[name].element)),
