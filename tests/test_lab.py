@@ -14,7 +14,7 @@ def model():
 
 
 REFUSED = {
-    "a lab without a model": ("cells", {}, "no lab 'cells' that shows a model, only 'paint' and 'prior'"),
+    "a lab without a model": ("cells", {}, "no lab 'cells' that shows a model, only 'paint', 'prior', 'levels'"),
     "no such lab": ("nothing", {}, "no lab 'nothing'"),
     "other images": ("paint", {"image_shape": (32, 32, 3)}, r"\(32, 32, 3\) and \(8, 8\)"),
     "another grid": ("paint", {"filters": (4, 4, 4), "strides": (2, 1, 1)}, r"\(28, 28, 1\) and \(14, 14\)"),
@@ -37,10 +37,22 @@ def test_network_of_ones_own_is_refused(model):
         vqlib.lab("paint", own)
 
 
-def test_what_is_no_model_is_refused(tiny_vqvae2, tiny_prior):
+def test_model_of_another_class_is_refused(model, tiny_vqvae2, tiny_prior):
     for other in (tiny_vqvae2(), tiny_prior(), None):
-        with pytest.raises(TypeError, match=rf"must be a vqlib.VQVAE, but a {type(other).__name__}"):
+        with pytest.raises(TypeError, match=rf"'paint' shows a vqlib.VQVAE, but a {type(other).__name__}"):
             vqlib.lab("paint", other)
+    with pytest.raises(TypeError, match=r"'levels' shows a vqlib\.VQVAE2, but a VQVAE was given"):
+        vqlib.lab("levels", model)
+
+
+def test_two_levels_that_a_lab_cannot_show_are_refused(tiny_vqvae2):
+    with pytest.raises(ValueError, match=r"\(14, 14\), but this one has \(8, 8, 1\) and \(2, 2\) and \(4, 4\)"):
+        vqlib.lab("levels", tiny_vqvae2())
+    with pytest.raises(ValueError, match="num_embeddings=300"):
+        vqlib.lab("levels", vqlib.VQVAE2(num_embeddings=(8, 300), filters=(4, 4)))
+    quantizers = vqlib.VectorQuantizer(8, 2), vqlib.FiniteScalarQuantizer((5, 5))
+    with pytest.raises(ValueError, match="FiniteScalarQuantizer"):
+        vqlib.lab("levels", vqlib.VQVAE2(quantizers=quantizers, filters=(4, 4)))
 
 
 def test_prior_has_to_be_a_pixelcnn_of_the_models_codes(model, tiny_prior):

@@ -10,6 +10,7 @@ from PIL import Image
 from test_labs import EXCESS, OFFERS, PIXELS, QUIET, as_image, as_shown, chances
 
 import vqlib
+from vqlib.book import labs
 
 pytestmark = pytest.mark.browser
 
@@ -108,6 +109,28 @@ def test_next_codes_are_those_of_the_readers_prior(browser, model, prior, tmp_pa
     writer.press("To the end")
     assert (writer.codes >= 0).all()
     writer.close()
+
+
+def test_two_levels_are_those_of_the_readers_model(browser, tmp_path):
+    keras.utils.set_random_seed(4)
+    model = vqlib.VQVAE2(num_embeddings=(30, 9), embedding_dim=6, filters=(5, 8))
+    images = labs.as_floats(labs.digits()[1])
+    model.initialize_codebook(images)
+    kernel = model.decoder.weights[-2]
+    kernel.assign(kernel * (0.25 / model.decode(model.encode(images)).std()))  # fresh weights paint hardly anything
+    notebook = Notebook(browser, tmp_path, vqlib.lab("levels", model))
+    for _ in range(2):
+        cells = [notebook.lab.get_by_role("grid").nth(n).get_by_role("gridcell").all_text_contents() for n in (0, 1)]
+        top, bottom = (np.array(each, "int32") for each in cells)
+        shown = as_shown(model.decode(top.reshape(1, 7, 7), bottom.reshape(1, 14, 14)))
+        assert np.abs(notebook.pixels("result").astype(int) - shown).max() <= 2
+        assert shown.std() > 20
+        assert min(len(np.unique(top)), len(np.unique(bottom))) > 5
+        (expected, _), (_, other) = (model.encode(as_image(notebook.pixels(name))) for name in ("first", "second"))
+        assert np.mean(top == expected.ravel()) > 0.99
+        assert np.mean(bottom == other.ravel()) > 0.99
+        notebook.press("Another first image")
+    notebook.close()
 
 
 def test_there_is_no_link_where_there_is_no_address_and_the_image_is_saved(paint):

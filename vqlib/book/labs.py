@@ -20,9 +20,9 @@ from vqlib.pixelcnn import PixelCNN
 from vqlib.quantizers import VectorQuantizer
 
 FOLDER = pathlib.Path(__file__).parent / "static" / "labs"
-IMAGE_SHAPE, CODE_SHAPE, STRIDES = (28, 28, 1), (7, 7), (2, 2)  # what the labs with images are drawn for
+IMAGE_SHAPE, STRIDES = (28, 28, 1), (2, 2)  # what the labs with images are drawn for
+CODE_SHAPES = ((7, 7), (14, 14))  # of one level, or of two
 MOST_CODES = 256  # a code is a byte
-PRIOR, TOKENIZER = "weights/mnist-prior", "weights/mnist-vqvae"  # under which the labs look for a model
 
 
 class Room(NamedTuple):
@@ -85,7 +85,13 @@ LABS = {
         'let the prior write the rest by "Sample again".',
     ),
 }
-WITH_MODELS = ("paint", "prior")  # of the labs, those that a notebook can show
+# Of the labs, those that a notebook can show: the class of the model, and under which name they look for its weights.
+WITH_MODELS = {
+    "paint": (VQVAE, "weights/mnist-vqvae"),
+    "prior": (VQVAE, "weights/mnist-vqvae"),
+    "levels": (VQVAE2, "weights/mnist-two-levels-vqvae"),
+}
+PRIOR = "weights/mnist-prior"
 
 
 # ---------------------------------------------------------------- What the labs need
@@ -251,7 +257,7 @@ class NotebookLab:
         return f'<iframe title="{name}" style="{style}" height="900" srcdoc="{html.escape(self.page)}"></iframe>'
 
 
-def lab(name: str, model: VQVAE, prior: PixelCNN | None = None) -> NotebookLab:
+def lab(name: str, model: VQVAE | VQVAE2, prior: PixelCNN | None = None) -> NotebookLab:
     """Return a lab of the book with a trained model of yours; the last line of a cell shows it.
 
     It works in JupyterLab, VS Code and Colab, and goes on without a kernel, since the weights are in it, as 16-bit
@@ -262,10 +268,12 @@ def lab(name: str, model: VQVAE, prior: PixelCNN | None = None) -> NotebookLab:
     ----------
     name : str
         ``"paint"``: an image to draw on, its codes to change, and what they paint. ``"prior"``: the prior writes a grid
-        of codes, one after the other, and completes what you draw.
-    model : VQVAE
-        For images of (28, 28, 1), with two layers of stride 2 and so grids of 7 x 7, with at most 256 codes, and a
-        :class:`vqlib.VectorQuantizer` or :class:`vqlib.EMAVectorQuantizer`. The numbers of filters are free, and D.
+        of codes, one after the other, and completes what you draw. ``"levels"``: the codes of two levels, exchanged
+        between two images.
+    model : VQVAE, or for ``"levels"`` VQVAE2
+        For images of (28, 28, 1), with vqlib's own networks, two layers of stride 2 and so grids of 7 x 7 in a VQVAE,
+        at most 256 codes, and a :class:`vqlib.VectorQuantizer` or :class:`vqlib.EMAVectorQuantizer`. The numbers of
+        filters are free, and D.
     prior : PixelCNN
         For ``"prior"`` alone: trained on the codes of `model`.
 
@@ -281,13 +289,16 @@ def lab(name: str, model: VQVAE, prior: PixelCNN | None = None) -> NotebookLab:
         If there is no lab of this name that shows a model, or this lab cannot show this one.
     """
     if name not in WITH_MODELS:
-        known = " and ".join(map(repr, WITH_MODELS))
+        known = ", ".join(map(repr, WITH_MODELS))
         raise ValueError(
             f"There is no lab {name!r} that shows a model, only {known}. All labs are on the book's page of labs."
         )
+    kind, weights = WITH_MODELS[name]
+    if not isinstance(model, kind):
+        raise TypeError(f"The lab {name!r} shows a vqlib.{kind.__name__}, but a {type(model).__name__} was given.")
     _check_model(model)
     scripts = {script: (FOLDER / f"{script}.js").read_text(encoding="utf-8") for script in ("shared", "digits")}
-    scripts["weights"] = weights_as_script(TOKENIZER, model)
+    scripts["weights"] = weights_as_script(weights, model)
     if name == "prior":
         _check_prior(prior, model)
         scripts["weights of the prior"] = weights_as_script(PRIOR, prior)
@@ -295,10 +306,11 @@ def lab(name: str, model: VQVAE, prior: PixelCNN | None = None) -> NotebookLab:
         raise ValueError(f"The lab {name!r} shows no prior: leave it out, or take the lab 'prior'.")
     for script in (*LABS[name].scripts, "notebook"):
         scripts[script] = (FOLDER / f"{script}.js").read_text(encoding="utf-8")
-    return NotebookLab(LABS[name].title, _page(name, start_of(model), list(scripts.values())))
+    start = start_of(model).as_data() if isinstance(model, VQVAE) else levels_as_data(model)
+    return NotebookLab(LABS[name].title, _page(name, start, list(scripts.values())))
 
 
-def _page(name: str, start: Start, scripts: list[str]) -> str:
+def _page(name: str, start: str, scripts: list[str]) -> str:
     """Return a page that holds a lab, its styles and its scripts."""
     room = LABS[name]
     title = html.escape(f"Lab: {room.title}")
@@ -309,7 +321,7 @@ def _page(name: str, start: Start, scripts: list[str]) -> str:
             '<meta name="viewport" content="width=device-width">',
             *(f"<style>{style}</style>" for style in styles),
             "</head><body><main>",
-            f'<div class="lab" data-lab="{name}" role="group" aria-label="{title}" data-start=\'{start.as_data()}\'>',
+            f'<div class="lab" data-lab="{name}" role="group" aria-label="{title}" data-start=\'{start}\'>',
             f"<p><strong>Try this first:</strong> {html.escape(room.first)}</p>",
             '<p class="lab-fallback"><span class="lab-reason">This lab is a script, and scripts do not run here. '
             "Run the cell again, or trust the notebook.</span></p></div></main>",
@@ -319,26 +331,33 @@ def _page(name: str, start: Start, scripts: list[str]) -> str:
     )
 
 
-def _check_model(model: Any) -> None:
-    """Raise unless the labs can show a model."""
-    if not isinstance(model, VQVAE):
-        raise TypeError(f"model must be a vqlib.VQVAE, but a {type(model).__name__} was given.")
-    found = f"this one has {model.image_shape} and {model.code_shape}"
-    if model.image_shape != IMAGE_SHAPE or model.code_shape != CODE_SHAPE:
-        raise ValueError(f"The labs show models with images of {IMAGE_SHAPE} and codes of {CODE_SHAPE}, but {found}.")
-    if model._own_parts or strides_of(model.filters, model.strides) != STRIDES:
+def _check_model(model: VQVAE | VQVAE2) -> None:
+    """Raise unless the labs can show a model of a right class."""
+    shapes = tuple(level.code_shape for level in model.levels)
+    shown = CODE_SHAPES[: len(shapes)]
+    if model.image_shape != IMAGE_SHAPE or shapes != shown:
+        raise ValueError(
+            f"The labs show models with images of {IMAGE_SHAPE} and codes of {_listed(shown)}, "
+            f"but this one has {model.image_shape} and {_listed(shapes)}."
+        )
+    if isinstance(model, VQVAE) and (model._own_parts or strides_of(model.filters, model.strides) != STRIDES):
         own = f"has an {' and a '.join(model._own_parts)} of its own" if model._own_parts else ""
         other = own or f"has the strides {strides_of(model.filters, model.strides)}"
         raise ValueError(f"The labs compute with vqlib's networks, with the strides {STRIDES}, but this model {other}.")
-    if model.num_embeddings > MOST_CODES:
-        raise ValueError(
-            f"The labs show at most {MOST_CODES} codes, but this model has num_embeddings={model.num_embeddings}."
-        )
-    if not isinstance(model.quantizer, VectorQuantizer):
-        raise ValueError(
-            "The labs give each vector its nearest codeword, as vqlib.VectorQuantizer and EMAVectorQuantizer do, but "
-            f"the quantizer of this model is a {type(model.quantizer).__name__}."
-        )
+    for quantizer in (level.quantizer for level in model.levels):
+        if quantizer.num_embeddings > MOST_CODES:
+            raise ValueError(
+                f"The labs show at most {MOST_CODES} codes a level, but num_embeddings={quantizer.num_embeddings} here."
+            )
+        if not isinstance(quantizer, VectorQuantizer):
+            raise ValueError(
+                "The labs give each vector its nearest codeword, as vqlib.VectorQuantizer and EMAVectorQuantizer do, "
+                f"but a quantizer of this model is a {type(quantizer).__name__}."
+            )
+
+
+def _listed(shapes: tuple[tuple[int, int], ...]) -> str:
+    return " and ".join(map(str, shapes))
 
 
 def _check_prior(prior: Any, model: VQVAE) -> None:
