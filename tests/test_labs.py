@@ -527,6 +527,8 @@ def test_levels_are_exchanged_as_wholes_and_another_image_brings_its_codes(level
     for level, which in (("top", "second"), ("bottom", "first")):
         levels.press(f"All {level} codes of the {which} image")
     levels.wait()
+    names = levels.top.evaluate_all("(cells) => cells.map((cell) => cell.getAttribute('aria-label'))")
+    assert all(name.endswith(", of the second image") for name in names)
     levels.press("Another first image")
     first, second = (two_levels.encode(levels.source(which)) for which in ("first", "second"))
     assert np.mean(levels.codes[0] == second[0]) > 0.99
