@@ -1,7 +1,5 @@
 """Fixtures that several test files share."""
 
-import vqlib  # isort: skip, before Keras: it silences TensorFlow's start-up messages
-
 import fcntl
 import importlib.util
 import os
@@ -10,26 +8,33 @@ import shutil
 import subprocess
 import sys
 
-import keras
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import settings
 
+import vqlib
+
 # Derandomized: the same examples on every machine and in every run, so that no test fails by chance.
 settings.register_profile("vqlib", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("vqlib")
-if "PYTEST_XDIST_WORKER" in os.environ and keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
+# Keras and TensorFlow take six seconds to import. So only workers do it here, and neither what starts them nor a run of
+# tests that need neither.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    import keras
 
-    # Workers that all want every core wait for each other. Not by the environment: the kernels that run notebooks would
-    # inherit it, and with another number of threads the last digits of their outputs differ.
-    tf.config.threading.set_intra_op_parallelism_threads(1)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Workers that all want every core wait for each other. Not by the environment: the kernels that run notebooks
+        # would inherit it, and with another number of threads the last digits of their outputs differ.
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 mpl.use("agg")  # not by MPLBACKEND: the kernels that run the notebooks would inherit it
 # The marks, each for what tests need beyond vqlib: the slowest first, and last the tests that look at notebooks which
-# have run.
-MARKS = ("browser", "grading", "coursework", "book", "xla", "unit", "lint", "notebooks")
+# have run. The grader's come before those in a browser, so that not both workers begin with the book, for which one of
+# them would wait while the other builds it.
+MARKS = ("grading", "browser", "coursework", "book", "xla", "unit", "lint", "notebooks")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -102,12 +107,12 @@ def html(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     """One headless browser with a fresh profile. Not for the session: asyncio would find its loop in other tests."""
-    from browsers import FLAGS, find_browser
+    from browsers import FLAGS, PATIENCE, find_browser
     from playwright.sync_api import sync_playwright
 
     path = find_browser()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -151,6 +156,7 @@ def clean_environment(monkeypatch):
 @pytest.fixture
 def no_network(monkeypatch):
     """Keras has no dataset in its cache and cannot download one."""
+    import keras
 
     def load_data():
         raise Exception("URL fetch failure: no network in this test")
@@ -162,6 +168,8 @@ def no_network(monkeypatch):
 @pytest.fixture
 def mixed_bfloat16():
     """Layers made in the test compute in bfloat16 and keep float32 weights."""
+    import keras
+
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     yield
@@ -191,6 +199,7 @@ def rng():
 @pytest.fixture(scope="session")
 def tiny_vqvae():
     """Return a function that makes a small VQVAE for 8 x 8 images, seeded; its codes have the shape (4, 4)."""
+    import keras
 
     def make(seed=0, **arguments):
         keras.utils.set_random_seed(seed)
@@ -203,6 +212,7 @@ def tiny_vqvae():
 @pytest.fixture(scope="session")
 def tiny_vqvae2():
     """Return a function that makes a small VQVAE2 for 8 x 8 images, seeded; codes of the shapes (2, 2) and (4, 4)."""
+    import keras
 
     def make(seed=0, **arguments):
         keras.utils.set_random_seed(seed)
@@ -219,6 +229,7 @@ def tiny_prior():
     With the depth of the default architecture. Fresh weights would give nearly the same logits everywhere, and fresh
     biases, zeros, would hide one that is forgotten.
     """
+    import keras
 
     def make(seed=0, spread=1.0, **arguments):
         keras.utils.set_random_seed(seed)

@@ -14,14 +14,18 @@ import numpy as np
 import pytest
 
 import vqlib
+from vqlib.book.labs import FOLDER as LABS
 from vqlib.book.labs import weights_as_script
 
 HERE = pathlib.Path(__file__).parent / "labs"
-LABS = HERE.parents[1] / "book" / "_static" / "labs"
-ARITHMETIC, PIXELCNN, GATED = LABS / "arithmetic.js", LABS / "pixelcnn.js", LABS / "gated.js"
+ARITHMETIC, PIXELCNN, GATED, HIERARCHY = (
+    LABS / f"{name}.js" for name in ("arithmetic", "pixelcnn", "gated", "hierarchy")
+)
 AS_BYTES = {
     "encode": ("uint8", (7, 7)),
     "decode": ("<f4", (28, 28, 1)),
+    "encodeLevels": ("uint8", (49 + 196,)),
+    "decodeLevels": ("<f4", (28, 28, 1)),
     "logits": ("<f8", (7, 7, 128)),
     "classes": ("<f8", (50, 10)),
     "sees": ("uint8", (49, 49)),
@@ -43,7 +47,7 @@ def run(tmp_path_factory):
     """Return a function that computes with a model's weights, as a lab does: of images, or of grids of codes."""
     folder, command = tmp_path_factory.mktemp("weights"), find_runner()
 
-    def ask(what, model, given, scripts=(ARITHMETIC, PIXELCNN, GATED)):
+    def ask(what, model, given, scripts=(ARITHMETIC, PIXELCNN, GATED, HIERARCHY)):
         weights = folder / "weights.js"
         weights.write_text(weights_as_script("weights/model", model))
         arguments = [*command, HERE / "run.cjs", *scripts, weights, "weights/model", what]
@@ -63,10 +67,10 @@ def model():
 
 @pytest.fixture(scope="module")
 def images():
-    """All test images of MNIST where it is found without a network, and else the embedded digits."""
+    """Test images of MNIST where it is found without a network, and else the embedded digits."""
     folder = pathlib.Path(os.environ.get("VQLIB_DATA_DIR", "no folder"))
     name = "mnist" if (folder / "mnist.npz").exists() else "digits"
-    return vqlib.load_dataset(name).x_test.astype("<f4")
+    return vqlib.load_dataset(name).x_test[:1000].astype("<f4")
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +193,53 @@ def test_images_of_the_gated_priors_codes_are_those_of_vqlib(run, images, told_c
     assert np.abs(run("decode", model, told_codes) - model.decode(told_codes)).max() < 0.005
 
 
+def side_by_side(top, bottom):
+    """Return the codes of both levels as the labs have them, uint8 (N, 49 + 196)."""
+    return np.concatenate([top.reshape(-1, 49), bottom.reshape(-1, 196)], axis=1).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def two_levels():
+    """The tokenizer with two levels that a lab shows."""
+    return vqlib.load_pretrained("mnist-two-levels-vqvae")
+
+
+@pytest.fixture(scope="module")
+def both(two_levels, images):
+    """The codes of both levels, by vqlib."""
+    return two_levels.encode(images)
+
+
+def test_codes_of_both_levels_are_those_of_vqlib(run, two_levels, images, both):
+    found, expected = run("encodeLevels", two_levels, images), side_by_side(*both)
+    assert found.shape == expected.shape
+    assert np.mean(found[:, :49] == expected[:, :49]) >= 0.999
+    assert np.mean(found[:, 49:] == expected[:, 49:]) >= 0.999
+    assert len(np.unique(expected[:, :49])) > 60
+
+
+def test_images_of_two_levels_are_those_of_vqlib(run, two_levels, both, rng):
+    top, bottom = both
+    exchanged = top[:1000], bottom[:1000][::-1]
+    dice = rng.integers(128, size=(20, 7, 7)).astype("int32"), rng.integers(8, size=(20, 14, 14)).astype("int32")
+    for codes in (exchanged, dice):
+        found = run("decodeLevels", two_levels, side_by_side(*codes))
+        assert np.abs(found - two_levels.decode(*codes)).max() < 0.005
+
+
+def test_fresh_two_levels_are_not_taken_for_the_trained_ones(run, rng, images):
+    keras.utils.set_random_seed(1)
+    fresh = vqlib.VQVAE2(num_embeddings=(20, 6), embedding_dim=5, filters=(7, 6))
+    fresh.set_weights([w if w.ndim > 1 else 0.1 * rng.normal(size=w.shape) for w in fresh.get_weights()])
+    some = images[:40]
+    fresh.initialize_codebook(some)
+    codes = side_by_side(*fresh.encode(some))
+    assert np.mean(run("encodeLevels", fresh, some) == codes) > 0.99
+    assert [len(np.unique(level)) for level in (codes[:, :49], codes[:, 49:])] == [20, 6]
+    dice = rng.integers(20, size=(5, 7, 7)).astype("int32"), rng.integers(6, size=(5, 14, 14)).astype("int32")
+    assert np.abs(run("decodeLevels", fresh, side_by_side(*dice)) - fresh.decode(*dice)).max() < 0.005
+
+
 # Mistakes that a port makes, and what they change.
 MISTAKES = {
     "a ReLU that is forgotten": ("relu && sums[n] < 0", "false"),
@@ -213,7 +264,13 @@ def test_mistake_is_found(run, model, codes, tmp_path, name):
 
 
 # How many numbers of each model the labs compute with: none behind a mask, none that only training needs.
-NUMBERS = {"mnist-vqvae": 49_937, "mnist-ema-vqvae": 49_937, "mnist-prior": 574_592, "mnist-ema-prior": 477_728}
+NUMBERS = {
+    "mnist-vqvae": 49_937,
+    "mnist-ema-vqvae": 49_937,
+    "mnist-prior": 574_592,
+    "mnist-ema-prior": 477_728,
+    "mnist-two-levels-vqvae": 48_817,
+}
 
 
 @pytest.mark.parametrize("name", NUMBERS)

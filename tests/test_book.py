@@ -13,8 +13,11 @@ import urllib.parse
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from docutils import nodes
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from sphinx import addnodes
+from sphinx.errors import ExtensionError
 
 import vqlib
 
@@ -121,9 +124,10 @@ def test_every_public_name_is_described_and_leads_to_a_page_of_the_book(pages):
         for module in public_modules()
         for name, member in vars(module).items()
         if inspect.isfunction(member) or inspect.isclass(member)
-        if member.__module__ == module.__name__ and name[0] != "_" and name not in vqlib.__all__
+        if member.__module__.partition("._")[0] == module.__name__ and name[0] != "_" and name not in vqlib.__all__
     }
     assert {"vqlib.exports.split", "vqlib.levels.Level", "vqlib.hierarchy.build_stem"} <= defined
+    assert "vqlib.evaluation.frechet_limit" in defined  # of a private module of the package
     assert offered | defined <= set(described)
     ends = {name: described[name].find_all("p", recursive=False)[-1] for name in offered | defined}
     assert not [name for name, end in ends.items() if not re.match(r"(In chapters? \d|See .*\.$)", end.text)]
@@ -382,3 +386,29 @@ def test_printed_sentences_wrap_and_columns_and_logs_do_not(pages):
     logs = [text for text in wraps if "Epoch 1" in text]
     assert logs
     assert not any(wraps[text] for text in logs)
+
+
+def invitation(*targets):
+    """Return a paragraph of a chapter that leads to labs."""
+    links = [addnodes.pending_xref("", nodes.Text("a lab"), reftargetid=target) for target in targets]
+    return nodes.paragraph("", "", nodes.Text(""), nodes.strong("", "In the lab:"), nodes.Text(" try it in "), *links)
+
+
+def test_paragraph_that_leads_to_a_lab_is_known_and_has_to_lead_to_one(book_extension):
+    labs = book_extension("labs")
+    right = invitation("the-prior-at-work")
+    assert labs.is_invitation(right)
+    assert labs.lab_named(right) == "prior"
+    assert not labs.is_invitation(nodes.paragraph("", "", nodes.Text("In the lab: nothing.")))
+    for wrong in (invitation(), invitation("no-such-lab"), invitation("cells", "slopes")):
+        with pytest.raises(ExtensionError, match=r"In the lab: try it in .* has to link to one"):
+            labs.lab_named(wrong)
+
+
+def test_figure_that_a_lab_names_and_that_is_not_there_is_refused(book_extension):
+    labs = book_extension("labs")
+    caption = nodes.paragraph("", "Figure 1.12. What to see.", classes=["cell-caption"])
+    document = nodes.container("", nodes.image(uri="one.png"), nodes.image(uri="two.png"), caption)
+    assert labs.figure_of(document, "1.12")["uri"] == "two.png"
+    with pytest.raises(ExtensionError, match=r"no figure 1\.1,"):
+        labs.figure_of(document, "1.1")

@@ -8,7 +8,7 @@ import urllib.parse
 
 import numpy as np
 import pytest
-from browsers import BOOK, SCHEMES, WIDTHS, audit, find_browser, open_page, served, show
+from browsers import BOOK, PATIENCE, SCHEMES, WIDTHS, audit, find_browser, open_page, served, show
 
 pytestmark = pytest.mark.browser
 
@@ -96,17 +96,29 @@ def look(page):
     return seen
 
 
-def weigh(responses):
-    """Return the bytes that a page and all it loads send over the network, text compressed as web servers do."""
-    bodies = [(urllib.parse.urlsplit(response.url).path, response.body()) for response in responses]
+def weigh(responses, known):
+    """Return the bytes that a page and all it loads send over the network, text compressed as web servers do.
+
+    `known` holds the bytes of files that many pages load, by their address, and gets those that are not among them.
+    """
     text = (".html", ".css", ".js", ".json", ".svg")
-    return sum(len(gzip.compress(body) if path.endswith(text) else body) for path, body in bodies)
+    total = 0
+    for response in responses:
+        path = urllib.parse.urlsplit(response.url).path
+        size = known.get(response.url)
+        if size is None:
+            body = response.body()
+            size = len(gzip.compress(body) if path.endswith(text) else body)
+        if path.startswith("/_static/"):
+            known[response.url] = size
+        total += size
+    return total
 
 
-def visit(browser, url, origin):
-    """Open a page once, and return what it does and looks like."""
+def visit(browser, url, origin, known):
+    """Open a page once, and return what it does and looks like; `known` as for `weigh`."""
     page, record, responses = open_page(browser, url, origin)
-    seen = {**vars(look(page)), **vars(record), "bytes": weigh(responses), "barriers": audit(page)}
+    seen = {**vars(look(page)), **vars(record), "bytes": weigh(responses, known), "barriers": audit(page)}
     page.close()
     return types.SimpleNamespace(**seen)
 
@@ -116,7 +128,8 @@ def visits(browser, address, html):
     """What each page of the book does and looks like, by its path."""
     names = [path.relative_to(html).as_posix() for path in sorted(html.rglob("*.html"))]
     pages = [name for name in names if not name.startswith("_static/") and name != "index.html"]
-    return {name: visit(browser, address + name, address) for name in pages}
+    known = {}
+    return {name: visit(browser, address + name, address, known) for name in pages}
 
 
 # Pages made wrong on purpose, each with what has to find it, and words of what is found.
@@ -162,6 +175,12 @@ WRONG = {
         80 * "x",
     ),
     "picture without words": ("barriers", "<img src='dot.svg'>", "image-alt"),
+    "scrolled text that Tab does not reach": (
+        "barriers",
+        f"<div style='width: 300px; overflow-x: auto'><pre>{80 * 'x'}</pre></div>",
+        "scrollable-region-focusable",
+    ),
+    "pale formula": ("barriers", "<mjx-container style='color: #ddd'></mjx-container>", "light: color-contrast"),
     "pale in the light": ("barriers", "<style>p {color: #ddd; background: #fff}</style>", "light: color-contrast"),
     "pale in the dark": (
         "barriers",
@@ -189,7 +208,7 @@ def visit_page(browser, tmp_path_factory):
 
         def visited(part):
             (folder / "page.html").write_text(RIGHT % part, encoding="utf-8")
-            return visit(browser, f"{origin}page.html", origin)
+            return visit(browser, f"{origin}page.html", origin, {})
 
         yield visited
 
@@ -342,6 +361,7 @@ def test_chapter_begins_with_a_picture_and_its_caption_and_then_comes_what_sets_
 @with_setup_cells
 def test_without_its_script_a_chapter_begins_as_its_notebook_does(browser, address, chapter):
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.route("**/setup.js*", lambda route: route.abort())
     page.goto(f"{address}notebooks/{chapter}.html")
     found = page.evaluate(BEGINNING)
@@ -371,6 +391,7 @@ def test_setup_cells_go_below_the_first_picture_and_its_captions_and_all_else_st
     }
     script = (BOOK / "_static" / "setup.js").read_text(encoding="utf-8")
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.set_content(f"<script>{script}</script><article class='bd-article'>{''.join(map(part.get, before))}</article>")
     found = page.evaluate("[...document.querySelector('article').children].map((part) => part.id).join('')")
     page.close()

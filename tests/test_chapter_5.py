@@ -123,6 +123,8 @@ WRONG = {
         "underflow": lambda nats, keep: np.exp(-nats[:, keep].sum(axis=1)) / np.sum(np.exp(-nats[:, keep].sum(axis=1))),
         "the nats themselves": lambda nats, keep: nats[:, keep].sum(axis=1) / nats[:, keep].sum(),
         "only the last kept place": lambda nats, keep: softmax(-nats[:, -1, -1]),
+        "whole rows": lambda nats, keep: softmax(-nats[:, keep.any(axis=1)].sum(axis=(1, 2))),
+        "whole rows, by their first place": lambda nats, keep: softmax(-nats[:, keep[:, 0]].sum(axis=(1, 2))),
     },
 }
 
@@ -158,6 +160,8 @@ class Masked(keras.layers.Conv2D):
         self.mistake = mistake
         if mistake == "upside down":
             self.mask = self.mask[::-1]
+        if mistake == "sideways":
+            self.mask = self.mask.swapaxes(0, 1)
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -190,7 +194,26 @@ def with_a_shortcut(num_codes):
     return keras.Model(codes, keras.layers.Dense(num_codes)(Masked(16, 3, "B")(x)))
 
 
-@pytest.mark.parametrize("answer", [own_prior(), own_prior(size=5, blocks=3)], ids=["as in the chapter", "deeper"])
+def with_an_embedding(num_codes):
+    """Vectors are looked up, where the chapter takes one-hot codes."""
+    codes = keras.Input((7, 7), dtype="int32")
+    x = Masked(16, 7, "A", "relu")(keras.layers.Embedding(num_codes, 16)(codes))
+    x = Masked(16, 3, "B", "relu")(x)
+    return keras.Model(codes, keras.layers.Dense(num_codes)(Masked(16, 3, "B", "relu")(x)))
+
+
+def with_a_dense_end(num_codes):
+    """The last layer mixes all places."""
+    codes = keras.Input((7, 7), dtype="int32")
+    x = keras.layers.Flatten()(Masked(4, 7, "A", "relu")(ops.one_hot(codes, num_codes)))
+    return keras.Model(codes, keras.layers.Reshape((7, 7, num_codes))(keras.layers.Dense(49 * num_codes)(x)))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [own_prior(), own_prior(size=5, blocks=3), with_an_embedding],
+    ids=["as in the chapter", "deeper", "an embedding"],
+)
 def test_right_networks_pass(chapter, answer):
     assert passes(chapter, "5.6", answer)
 
@@ -201,6 +224,8 @@ def test_right_networks_pass(chapter, answer):
         pytest.param(own_prior(first="B"), "Mask A in the first layer", id="mask B first"),
         pytest.param(own_prior(mistake="masked once"), "Is the kernel masked in call?", id="masked once"),
         pytest.param(own_prior(mistake="upside down"), "Mask A in the first layer", id="upside down"),
+        pytest.param(own_prior(mistake="sideways"), "Mask A in the first layer", id="sideways"),
+        pytest.param(with_a_dense_end, "Mask A in the first layer", id="a dense end"),
         pytest.param(own_prior(end="softmax"), "no softmax", id="probabilities"),
         pytest.param(with_a_shortcut, "Mask A in the first layer", id="a shortcut"),
         pytest.param(own_prior(size=3, blocks=0), "sees little of the past", id="no reach"),

@@ -9,7 +9,7 @@ from gradients import gradients
 from keras import ops
 
 import vqlib
-from vqlib import EMAVectorQuantizer, FiniteScalarQuantizer, VectorQuantizer
+from vqlib import EMAVectorQuantizer, FiniteScalarQuantizer, LookupFreeQuantizer, SimVQ, VectorQuantizer
 from vqlib.quantizers import rotation_trick, straight_through
 
 
@@ -303,7 +303,11 @@ KINDS = {
     "rotation": lambda: VectorQuantizer(8, 4, estimator="rotation"),
     "moving average": lambda: EMAVectorQuantizer(8, 4),
     "restarts": lambda: EMAVectorQuantizer(8, 4, restart_below=0.3, decay=0.5, seed=0),
+    "loss on the sphere": lambda: VectorQuantizer(8, 4, normalize=True),
+    "moving average on the sphere": lambda: EMAVectorQuantizer(8, 4, normalize=True, estimator="rotation"),
+    "linear map": lambda: SimVQ(8, 4),
     "scalar": lambda: FiniteScalarQuantizer((4, 2)),
+    "signs": lambda: LookupFreeQuantizer(3),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -317,7 +321,7 @@ def test_fit_lowers_the_loss(kind, tiny_vqvae, digits):
     assert history["codes_used"][-1] > 1
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "scalar"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("scalar", "signs")])
 def test_codebook_moves_in_fit_but_not_in_evaluate(kind, tiny_vqvae, images):
     model = tiny_vqvae(quantizer=KINDS[kind]())
     before = np.array(model.quantizer.codebook)

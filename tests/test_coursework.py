@@ -363,7 +363,9 @@ def test_tests_see_through(source, built, monkeypatch):
         assert examine(tests / f"{name}.py", names)[0] == 0, f"{name} gives points to a blank"
 
     reference = answer(nbformat.read(built(source) / "instructor.ipynb", as_version=4))
-    names = run_cells(code(reference), {})
+    by_eye = code(_otter.manual_cells(reference))  # trains for long; it runs with the other notebooks
+    assert by_eye
+    names = run_cells([cell for cell in code(reference) if cell not in by_eye], {})
     for name in automatic:
         score, possible, report = examine(tests / f"{name}.py", names)
         assert score == possible == questions[name]["points"], report
@@ -384,14 +386,15 @@ def test_tests_see_through(source, built, monkeypatch):
 
 @every_assignment
 def test_neighbours_get_other_numbers(source, built):
-    names = [
-        run_cells(code(answer(nbformat.read(built(source) / "student.ipynb", as_version=4), student)), {}, True)
-        for student in ("ada", "bob")
-    ]
+    graders = []
+    for student in ("ada", "bob"):
+        cells = code(answer(nbformat.read(built(source) / "student.ipynb", as_version=4), student))
+        last = next(number for number, cell in enumerate(cells) if "grader = " in cell)
+        graders.append(run_cells(cells[: last + 1], {})["grader"])
     own = set(re.findall(r"grader\.rng\(\"(\w+)\"\)", source.read_text()))
     assert own
     for label in own:
-        assert names[0]["grader"].rng(label).integers(2**60) != names[1]["grader"].rng(label).integers(2**60)
+        assert graders[0].rng(label).integers(2**60) != graders[1].rng(label).integers(2**60)
     assert (
         vqlib.coursework.rng(source.stem, " ADA", "x").random()
         == vqlib.coursework.rng(source.stem, "ada", "x").random()

@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute is TensorFlow's")
 
 # In a process of its own: the logical devices are made before TensorFlow starts. SGD shows a gradient that is doubled,
-# which Adam hides.
+# which Adam hides; so one training by Adam is enough, which shows that an optimizer with variables of its own works.
 SCRIPT = """
     import sys
 
@@ -84,7 +84,7 @@ SCRIPT = """
     found = {}
     work = {autoencoder: images, moving_average: images, two_levels: images, prior: codes, gated: (codes, labels)}
     for make, data in work.items():
-        for optimizer in ("sgd", "adam"):
+        for optimizer in ("sgd", "adam") if make is autoencoder else ("sgd",):
             for devices, strategy in strategies.items():
                 for name, value in train(strategy, make, data, optimizer).items():
                     found[f"{make.__name__}/{optimizer}/{devices}/{name}"] = value
@@ -114,18 +114,22 @@ def found(tmp_path_factory):
         return dict(arrays)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+CODEBOOK_METRICS = {"reconstruction_loss", "codebook_loss", "commitment_loss", "perplexity", "codes_used"}
+PRIOR_METRICS = {"nats_per_code", "bits_per_image", "accuracy"}
+
+
 @pytest.mark.parametrize(
-    ("model", "metrics"),
+    ("model", "optimizer", "metrics"),
     [
-        ("autoencoder", {"reconstruction_loss", "codebook_loss", "commitment_loss", "perplexity", "codes_used"}),
-        ("moving_average", {"reconstruction_loss", "codebook_loss", "commitment_loss", "perplexity", "codes_used"}),
-        ("two_levels", {"reconstruction_loss", "top_codebook_loss", "top_codes_used", "bottom_perplexity"}),
-        ("prior", {"nats_per_code", "bits_per_image", "accuracy"}),
-        ("gated", {"nats_per_code", "bits_per_image", "accuracy"}),
+        ("autoencoder", "sgd", CODEBOOK_METRICS),
+        ("autoencoder", "adam", CODEBOOK_METRICS),
+        ("moving_average", "sgd", CODEBOOK_METRICS),
+        ("two_levels", "sgd", {"reconstruction_loss", "top_codebook_loss", "top_codes_used", "bottom_perplexity"}),
+        ("prior", "sgd", PRIOR_METRICS),
+        ("gated", "sgd", PRIOR_METRICS),
     ],
 )
-def test_two_devices_train_as_one(found, model, metrics, optimizer):
+def test_two_devices_train_as_one(found, model, optimizer, metrics):
     one, two = (
         {key.split("/")[-1]: value for key, value in found.items() if key.startswith(f"{model}/{optimizer}/{devices}/")}
         for devices in ("one", "two")

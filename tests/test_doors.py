@@ -459,6 +459,20 @@ def test_every_container_trains_like_arrays_and_no_batch_is_lost(kind):
     assert any((one != other).any() for one, other in zip(expected, start, strict=True))
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="Keras on JAX makes the variables beforehand itself"
+)
+@pytest.mark.parametrize("train", ["fit", "train_on_batch"])
+def test_training_step_is_traced_once(train, tiny_vqvae, images):
+    """Keras would make the optimizer's variables within the step, and TensorFlow trace the step twice for that."""
+    model, traces = tiny_vqvae(), []
+    model.train_step, step = lambda data: traces.append(1) or step(data), model.train_step
+    model.compile(optimizer="adam")
+    for _ in range(2):
+        getattr(model, train)(images)
+    assert traces == [1]
+
+
 def test_single_images_and_grids_in_lists_are_inputs(strict):
     for name in ("vqvae", "pixelcnn"):
         model, x = strict(name), MODELS[name].x
@@ -686,6 +700,7 @@ def test_other_callbacks_and_codebooks_are_not_warned_of(strict, tmp_path):
     models = {
         vqvae_with(vqlib.EMAVectorQuantizer(8, 4)): IMAGES,
         vqvae_with(vqlib.FiniteScalarQuantizer((4, 4))): IMAGES,
+        vqvae_with(vqlib.LookupFreeQuantizer(4)): IMAGES,
     }
     for model, x in {**models, strict("pixelcnn"): CODES}.items():
         model.fit(x, validation_data=x, callbacks=[keras.callbacks.EarlyStopping()], epochs=0, verbose=0)

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 import vqlib
-from vqlib import Classifier, FiniteScalarQuantizer, GatedPixelCNN, exports, load_pretrained
+from vqlib import (
+    Classifier,
+    FiniteScalarQuantizer,
+    GatedPixelCNN,
+    LookupFreeQuantizer,
+    SimVQ,
+    VectorQuantizer,
+    exports,
+    load_pretrained,
+)
 
 pytestmark = [
     pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras exports to both from TensorFlow alone"),
@@ -94,13 +103,24 @@ def test_encoder_of_every_kind_of_codebook_gives_its_codes(exported, pictures):
     assert codes.dtype == np.int32
 
 
-def test_encoder_of_rounding_gives_its_codes(exported, images, tiny_vqvae):
-    model = tiny_vqvae(quantizer=FiniteScalarQuantizer((4, 3, 3)))
+UNSHIPPED = {
+    "scalar": lambda: FiniteScalarQuantizer((4, 3, 3)),
+    "signs": lambda: LookupFreeQuantizer(4),
+    "linear map": lambda: SimVQ(8, 4),
+    "sphere": lambda: VectorQuantizer(8, 4, normalize=True),
+}
+
+
+@pytest.mark.parametrize("kind", UNSHIPPED)
+def test_halves_with_other_quantizers_give_codes_and_images(kind, exported, images, tiny_vqvae):
+    model = tiny_vqvae(quantizer=UNSHIPPED[kind]())
     kernel = model.encoder.get_layer("to_embedding").kernel
     kernel.assign(20 * kernel)  # or all would be rounded to one code
     (codes,) = exported(exports.split(model).encoder)(images=images)
     np.testing.assert_array_equal(codes, model.encode(images))
     assert len(np.unique(codes)) > 1
+    (decoded,) = exported(exports.split(model).decoder)(codes=codes)
+    assert np.abs(decoded - model.decode(codes)).max() < bound("codes to images")
 
 
 def test_decoder_makes_the_images(exported, pictures):

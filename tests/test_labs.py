@@ -7,7 +7,7 @@ import types
 
 import numpy as np
 import pytest
-from browsers import PATIENCE, SCHEMES, WIDTHS, audit, open_page, show
+from browsers import PATIENCE, SCHEMES, WIDTHS, audit, open_page, pause, show
 from PIL import Image
 
 import vqlib
@@ -22,8 +22,13 @@ PIXELS = """(canvas) => [...canvas.getContext("2d").getImageData(0, 0, canvas.wi
 OFFERS = (
     "(buttons) => buttons.map((button) => [...button.querySelectorAll('span')].map((s) => s.textContent).join(': '))"
 )
-WRITTEN = """(count) => [...document.querySelectorAll("[data-lab=prior] [role=gridcell]")]
-  .filter((cell) => cell.textContent).length > count"""
+# Presses Pause as soon as more than so many codes are written: at once, since the lab goes on by the clock.
+PAUSED_AT = """(count) => {
+  const lab = document.querySelector("[data-lab=prior]");
+  const reached = [...lab.querySelectorAll("[role=gridcell]")].filter((cell) => cell.textContent).length > count;
+  if (reached) [...lab.querySelectorAll("button")].find((button) => button.textContent === "Pause").click();
+  return reached;
+}"""
 # Draws on a canvas, a move at a time: of real ones, the browser hands on the last before each picture.
 STROKES = """(canvas) => {
   const box = canvas.getBoundingClientRect();
@@ -489,10 +494,9 @@ def test_prior_is_played_by_keyboard(writer):
 
 def test_playing_goes_on_by_itself_and_pauses(writer):
     writer.press("Play")
-    writer.page.wait_for_function(WRITTEN, arg=3)
-    writer.press("Pause")
+    writer.page.wait_for_function(PAUSED_AT, arg=3)
     written = np.count_nonzero(writer.codes >= 0)
-    writer.page.wait_for_timeout(400)
+    pause(writer.page, 400)
     assert np.count_nonzero(writer.codes >= 0) == written < 49
     writer.page.emulate_media(reduced_motion="reduce")
     writer.press("Play")
@@ -610,6 +614,170 @@ def test_missing_weights_of_the_gated_prior_give_a_reason(browser, address):
     page.close()
 
 
+# ---------------------------------------------------------------- Two levels
+
+
+class Levels(Easel):
+    """The lab with the codes of two levels."""
+
+    def __init__(self, browser, url, origin, **options):
+        super().__init__(browser, url, origin, "levels", **options)
+        self.top = self.lab.get_by_role("grid", name="The 49 top codes").get_by_role("gridcell")
+        self.bottom = self.lab.get_by_role("grid", name="The 196 bottom codes").get_by_role("gridcell")
+
+    @property
+    def codes(self):
+        """The codes of both levels, (1, 7, 7) and (1, 14, 14)."""
+        both = ((self.top, 7), (self.bottom, 14))
+        return [np.array(cells.all_text_contents(), "int32").reshape(1, side, side) for cells, side in both]
+
+    def source(self, which):
+        """The image that is shown as first or second."""
+        return as_image(self.pixels(self.lab.locator(f".easel-{which} canvas")))
+
+
+@pytest.fixture
+def levels(browser, address):
+    """The lab with two levels; nothing may have gone wrong behind it."""
+    lab = Levels(browser, address + "book/labs.html", address)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture(scope="module")
+def two_levels():
+    """The tokenizer that it shows."""
+    return vqlib.load_pretrained("mnist-two-levels-vqvae")
+
+
+def test_first_are_the_top_of_one_image_and_the_bottom_of_another_before_a_touch_and_after(levels, two_levels):
+    (top, _), (_, bottom) = (two_levels.encode(levels.source(which)) for which in ("first", "second"))
+    for touched in (False, True):
+        assert touched == ("weights/mnist-two-levels-vqvae.js" in requested(levels))
+        assert np.array_equal(levels.codes[0], top)
+        assert np.mean(levels.codes[1] == bottom) > 0.99
+        shown = as_shown(two_levels.decode(*levels.codes))
+        assert np.abs(levels.pixels(levels.result).astype(int) - shown).max() <= 2
+        levels.top.nth(0).focus()
+        levels.wait()
+
+
+def test_levels_are_exchanged_as_wholes_and_another_image_brings_its_codes(levels, two_levels):
+    for level, which in (("top", "second"), ("bottom", "first")):
+        levels.press(f"All {level} codes of the {which} image")
+    levels.wait()
+    names = levels.top.evaluate_all("(cells) => cells.map((cell) => cell.getAttribute('aria-label'))")
+    assert all(name.endswith(", of the second image") for name in names)
+    levels.press("Another first image")
+    first, second = (two_levels.encode(levels.source(which)) for which in ("first", "second"))
+    assert np.mean(levels.codes[0] == second[0]) > 0.99
+    assert np.mean(levels.codes[1] == first[1]) > 0.99
+    shown = as_shown(two_levels.decode(*levels.codes))
+    assert np.abs(levels.pixels(levels.result).astype(int) - shown).max() <= 2
+    images = [levels.source(which) for which in ("first", "second")]
+    assert not np.array_equal(*images)
+
+
+@pytest.mark.parametrize("level", ["top", "bottom"])
+def test_painted_cell_takes_the_code_of_the_brush_and_changes_pixels_in_its_reach_alone(levels, level):
+    cells, side, jump, size = (levels.top, 7, 4, 13) if level == "top" else (levels.bottom, 14, 2, 9)
+    levels.press(f"All {level} codes of the empty image")
+    levels.wait()
+    before, codes = levels.pixels(levels.result).astype(int), levels.codes
+    levels.press("Dice")
+    place = (side // 2, side // 2 - 1)
+    cells.nth(place[0] * side + place[1]).click()
+    while np.array_equal(levels.codes[level == "bottom"], codes[level == "bottom"]):
+        cells.nth(place[0] * side + place[1]).click()
+    assert sum(np.count_nonzero(new != old) for new, old in zip(levels.codes, codes, strict=True)) == 1
+    changed = np.abs(levels.pixels(levels.result) - before) > 0
+    rows, columns = (slice(jump * at - 3, jump * at - 3 + size) for at in place)
+    assert changed[rows, columns].sum() > 5
+    changed[rows, columns] = False
+    assert not changed.any()
+    outer, frame = (levels.lab.locator(f".easel-result {part}").bounding_box() for part in ("canvas", ".easel-frame"))
+    scale = 28 / outer["width"]
+    assert [round((frame[side] - outer[side]) * scale) for side in ("x", "y")] == [columns.start, rows.start]
+    assert round(frame["width"] * scale) == size
+
+
+def test_levels_are_painted_by_keyboard(levels, two_levels):
+    levels.lab.get_by_role("button", name="Second image", exact=True).press("Enter")
+    levels.wait()
+    levels.top.nth(0).focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Enter"):
+        levels.page.keyboard.press(key)
+    code = two_levels.encode(levels.source("second"))[0][0, 2, 1]
+    assert levels.codes[0][0, 2, 1] == code
+    said = levels.lab.locator(".lab-said").text_content()
+    assert said == f"Row 3, column 2: code {code}, of the second image"
+    assert levels.top.nth(15).get_attribute("aria-label") == said
+
+
+# ---------------------------------------------------------------- In the chapters
+
+INVITED = {
+    "01-quantization": "cells",
+    "02-straight-through": "slopes",
+    "03-training": "cloud",
+    "04-seeing-codes": "paint",
+    "05-pixelcnn": "prior",
+    "06-codebooks": "cloud",
+    "08-two-levels": "levels",
+}
+
+
+@pytest.mark.parametrize("chapter", INVITED)
+def test_lab_of_a_chapter_is_filled_when_its_fold_is_opened(browser, address, chapter):
+    page, record, responses = open_page(browser, f"{address}notebooks/{chapter}.html", address)
+    name = INVITED[chapter]
+    lab = page.locator(f"p:has-text('In the lab:') + details.lab-fold > .lab[data-lab={name}]")
+    assert page.locator(".lab").count() == lab.count() == 1
+    assert not page.locator(".lab-body").count()
+    page.locator(".lab-fold > summary").press("Enter")
+    lab.locator(".lab-body button").first.wait_for()
+    assert not lab.locator(".lab-fallback").is_visible()
+    assert "Try this first:" in lab.text_content()
+    asked = [response.url for response in responses if "/labs/" in response.url]
+    assert asked
+    assert not [url for url in asked if "/weights/" in url or "digits.js" in url]
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(EXCESS) <= 0
+    page.emulate_media(media="print")
+    assert not lab.is_visible()
+    assert not page.locator(".lab-fold").is_visible()
+    page.close()
+    assert record == QUIET
+
+
+def test_grid_that_is_painted_in_a_chapter_is_found_on_the_page_of_labs(browser, address):
+    page, record, _ = open_page(browser, f"{address}notebooks/04-seeing-codes.html", address)
+    page.locator(".lab-fold > summary").click()
+    page.get_by_role("button", name="Dice").click()
+    page.locator(f"{LAB}[data-ready]").wait_for()
+    cells = page.locator(LAB).get_by_role("grid", name="The 49 codes").get_by_role("gridcell")
+    painted = cells.all_text_contents()
+    page.get_by_role("link", name="This grid on the page of labs").click()
+    page.wait_for_url("**/book/labs.html#paint-*")
+    page.locator(f"{LAB}[data-ready]").wait_for()
+    assert cells.all_text_contents() == painted
+    page.close()
+    assert record == QUIET
+
+
+def test_without_scripts_the_fold_of_a_chapter_says_why_and_where(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    for chapter, where in (("01-quantization", "This chapter shows"), ("03-training", "Chapter 6 shows")):
+        page.goto(f"{address}notebooks/{chapter}.html")
+        page.locator(".lab-fold > summary").click()
+        said = page.locator(".lab-fold .lab-fallback").inner_text()
+        assert "scripts do not run here" in said
+        assert where in said
+    context.close()
+
+
 # ---------------------------------------------------------------- For everyone
 
 
@@ -628,6 +796,10 @@ def test_nothing_is_too_wide_and_axe_finds_no_barrier_after_use(browser, address
         prior.get_by_role("combobox", name="Told").wait_for()
         prior.get_by_role("button", name="Step", exact=True).click()
         prior.locator("li").first.wait_for()
+        levels = easel.page.locator("[data-lab='levels']")
+        levels.get_by_role("button", name="Another first image").click()
+        levels.and_(easel.page.locator("[data-ready]")).wait_for()
+        levels.get_by_role("gridcell").nth(0).click()
     for width in WIDTHS:
         easel.page.set_viewport_size({"width": width, "height": 800})
         for scheme in SCHEMES:
@@ -665,6 +837,7 @@ def test_finger_draws_and_does_not_scroll(browser, address):
 
 def test_missing_weights_give_the_figure_and_a_reason(browser, address):
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     context.route("**/weights/*.js", lambda route: route.fulfill(status=404))
     page = context.new_page()
     page.goto(address + "book/labs.html")
@@ -680,6 +853,7 @@ def test_missing_weights_give_the_figure_and_a_reason(browser, address):
 
 def test_broken_weights_give_the_figure_and_a_reason(browser, address):
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     context.route("**/weights/*.js", lambda route: route.fulfill(body='vqlabs.loaded["weights/mnist-vqvae"] = {"sha'))
     page = context.new_page()
     page.goto(address + "book/labs.html")
@@ -691,6 +865,7 @@ def test_broken_weights_give_the_figure_and_a_reason(browser, address):
 
 def test_without_scripts_the_figure_and_a_sentence_are_there(browser, address):
     context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     for name, lab in (("labs", LAB), ("index", "[data-lab='strip']")):
         page.goto(f"{address}book/{name}.html")
@@ -699,8 +874,41 @@ def test_without_scripts_the_figure_and_a_sentence_are_there(browser, address):
     context.close()
 
 
+FIGURES = {  # of the labs, and how their captions begin
+    "cells": ("01-quantization", "Figure 1.2. Every point goes to the codeword of its cell"),
+    "slopes": ("02-straight-through", "Figure 2.1. The loss as a function of one encoder output: a staircase"),
+    "cloud": ("06-codebooks", "Figure 6.4. A restart puts the dead entries among the points"),
+    "levels": ("08-two-levels", "Figure 8.3. The codes of two digits, A and B, with one level exchanged"),
+}
+ABOVE = """(caption) => {
+  let part = caption;
+  while (!part.querySelector("img")) part = part.previousElementSibling;
+  return part.querySelector("img").src;
+}"""
+
+
+def test_without_scripts_a_lab_shows_the_figure_of_its_chapter_and_on_paper_too(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    page, chapters = context.new_page(), browser.new_page()
+    page.goto(f"{address}book/labs.html")
+    for name, (chapter, caption) in FIGURES.items():
+        chapters.goto(f"{address}notebooks/{chapter}.html")
+        source = chapters.locator("p.cell-caption", has_text=caption).evaluate(ABOVE)
+        fallback = page.locator(f"[data-lab={name}] .lab-fallback")
+        assert fallback.locator("img").evaluate("(image) => image.naturalWidth && image.src") == source
+        assert len(fallback.locator("img").get_attribute("alt")) > 20
+        assert f"shows the same in {caption[:10].lower()}." in fallback.inner_text()
+    chapters.goto(f"{address}book/labs.html")
+    assert not chapters.locator("[data-lab=cells] .lab-fallback img").is_visible()
+    chapters.emulate_media(media="print")
+    assert chapters.locator("[data-lab=cells] .lab-fallback img").is_visible()
+    chapters.close()
+    context.close()
+
+
 def test_figure_without_scripts_is_right(browser, address, model):
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(address + "book/labs.html")
     images = page.locator(f"{LAB} .lab-still img").evaluate_all("(images) => images.map((image) => image.src)")
     before, after = (np.asarray(Image.open(io.BytesIO(base64.b64decode(src.split(",")[1])))) for src in images)

@@ -10,15 +10,15 @@ import types
 import keras
 import numpy as np
 import pytest
-from browsers import BOOK, PATIENCE, barriers
+from browsers import PATIENCE, barriers, pause
 from keras import ops
 from sklearn.cluster import KMeans
 
 import vqlib
+from vqlib.book.labs import FOLDER as LABS
 
 pytestmark = pytest.mark.browser
 
-LABS = BOOK / "_static" / "labs"
 FRAME = 16  # milliseconds of script that a browser has between two pictures
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # The page around a lab, in the colours of the book's theme.
@@ -313,6 +313,13 @@ def drawn(page, selector="path.lab-dots", nth=0):
     return np.array(re.findall(r"M(-?[\d.]+),(-?[\d.]+)h0", d), float)
 
 
+# Whether the curve of the best codebooks, for which the lab searches bit by bit, is whole, and another one than before.
+WHOLE_CURVE = """(before) => {
+  const d = document.querySelectorAll("path.lab-dots")[1].getAttribute("d");
+  return d.split("M").length === 17 && d !== before;
+}"""
+
+
 def barriers_in_both_schemes(page):
     """Return what axe finds to be a barrier on a page, in the light and in the dark."""
     found = []
@@ -361,7 +368,7 @@ def distortion_as_drawn(page):
 
 
 def wait_until_said(page):
-    page.wait_for_timeout(700)
+    pause(page, 700)
     return page.locator(".lab-said").inner_text()
 
 
@@ -453,7 +460,7 @@ def test_cells_bad_start_leaves_codewords_without_a_point(open_lab):
 
 def test_cells_codewords_are_added_up_to_16_and_removed_down_to_one(open_lab):
     page = open_lab("cells")
-    page.wait_for_timeout(500)
+    page.wait_for_function(WHOLE_CURVE, arg="")
     ring = page.locator(".lab-here").get_attribute("d")
     for K in range(7, 17):
         press(page, "Add a codeword")
@@ -473,13 +480,14 @@ def test_cells_codewords_are_added_up_to_16_and_removed_down_to_one(open_lab):
 
 def test_cells_curve_lies_below_every_codebook(open_lab):
     page = open_lab("cells")
-    page.wait_for_timeout(500)
+    page.wait_for_function(WHOLE_CURVE, arg="")
     curve = drawn(page, nth=1)
     assert len(curve) == 16
     assert (np.diff(curve[:, 1]) >= 0).all()  # down to the right
     assert curve[-1, 1] > curve[0, 1] + 80
+    before = page.locator("path.lab-dots").nth(1).get_attribute("d")
     press(page, "New points")
-    page.wait_for_timeout(500)
+    page.wait_for_function(WHOLE_CURVE, arg=before)
     assert not np.array_equal(drawn(page, nth=1), curve)
 
 
@@ -487,7 +495,7 @@ def test_cells_drag_keeps_up_with_the_pointer(open_lab):
     page = open_lab("cells")
     for _ in range(10):
         press(page, "Add a codeword")
-    page.wait_for_timeout(300)
+    pause(page, 300)
     check_speed(page, "Codeword 4")
 
 
@@ -594,7 +602,7 @@ def test_cloud_runs_and_pauses_where_motion_is_welcome(open_lab):
     press(page, "Pause")
     batches = number(page, "batches")
     assert batches < 300
-    page.wait_for_timeout(300)
+    pause(page, 300)
     assert number(page, "batches") == batches
     press(page, "Run")
     page.wait_for_function("(than) => document.querySelector('[data-number=batches]').textContent > than", arg=batches)
@@ -709,7 +717,7 @@ def test_slopes_in_the_plane_arrows_are_turned_and_scaled(open_lab):
     assert np.isclose(number(page, "angle"), np.rad2deg(angle), atol=0.6)
     arrows = page.locator("path.lab-arrow:visible").evaluate_all("(all) => all.map((one) => one.getAttribute('d'))")
     drag(page, "z, the encoder output", -40, 10)
-    page.wait_for_timeout(50)
+    pause(page, 50)
     assert not np.allclose(pair("turned"), rotated, atol=0.05)
     after = page.locator("path.lab-arrow:visible").evaluate_all("(all) => all.map((one) => one.getAttribute('d'))")
     assert arrows != after
@@ -757,6 +765,6 @@ def test_lab_fits_a_phone_and_is_open_to_all(open_lab, name):
     for button in page.locator(".lab-button:enabled").all():
         if button.is_visible():
             button.click()
-    page.wait_for_timeout(700)
+    pause(page, 700)
     assert page.evaluate(EXCESS) == 0
     assert not barriers_in_both_schemes(page)

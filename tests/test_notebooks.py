@@ -91,6 +91,11 @@ def test_notebook_is_small_enough_to_open_on_a_phone(path):
 
 
 @every_notebook
+def test_notebook_keeps_no_lab(path):
+    assert "vqlabs" not in path.read_text(encoding="utf-8")
+
+
+@every_notebook
 def test_notebook_holds_no_trace_of_when_and_where_it_ran(path):
     notebook = nbformat.read(path, as_version=4)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
@@ -203,12 +208,28 @@ def test_running_left_nothing_behind():
     assert set(left) <= {"__pycache__", ".ipynb_checkpoints", "student"}
 
 
-def test_wheel_carries_every_module_and_checkpoint(site):
+def test_wheel_carries_every_module_checkpoint_and_script(site):
     def names(folder):
         files = (folder / "vqlib").rglob("*.*")
-        return {str(path.relative_to(folder)) for path in files if path.suffix in {".py", ".json", ".h5"}}
+        return {
+            str(path.relative_to(folder)) for path in files if path.suffix in {".py", ".json", ".h5", ".js", ".css"}
+        }
 
     assert names(site) == names(ROOT)
+
+
+def test_lab_is_made_with_only_the_wheel(site, tmp_path):
+    code = "import vqlib; print(vqlib.__file__, vqlib.lab('paint', vqlib.VQVAE())._repr_html_())"
+    made = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert made.startswith(str(site))
+    assert "vqlabs.arithmetic = " in made
 
 
 def test_chapter_runs_from_an_empty_folder_with_only_the_wheel(site, tmp_path):

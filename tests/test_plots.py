@@ -1,12 +1,11 @@
 """The figures: what they show, labelled, in one look."""
 
 import keras
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from vqlib import metrics, plots
+from vqlib import plots
 
 pytestmark = pytest.mark.usefixtures("figures_closed")
 
@@ -153,22 +152,40 @@ def test_code_maps_show_each_code_in_figures_and_in_colour(images, rng):
     for i in range(2):
         np.testing.assert_array_equal(axes[1, i].images[0].get_array(), codes[i])
         assert [text.get_text() for text in axes[1, i].texts] == [str(code) for code in codes[i].ravel()]
-        assert axes[1, i].images[0].get_clim() == (0, 7)
+        assert axes[1, i].images[0].get_clim() == (-0.5, 7.5)
         np.testing.assert_allclose(axes[2, i].images[0].get_array(), images[2 + i, ..., 0] + 0.5, atol=1e-6)
     assert [axis.get_ylabel() for axis in axes[:, 0]] == ["image", "codes", "decoded"]
     assert len(plots.show_codes(images[:2], codes, 8).axes) == 4
 
 
-def test_figures_on_code_maps_stand_out_from_their_cells(images):
-    codes = np.arange(16).reshape(1, 4, 4)
-    figure = plots.show_codes(images[:1], codes, 16)
+def colors_of(num_embeddings):
+    """Return the colours of a map of all codes, in order, RGB (K, 3), and of the figures on it."""
+    figure = plots.show_codes(np.zeros((1, 8, 8, 1)), np.arange(num_embeddings).reshape(1, -1, 8), num_embeddings)
     axis = figure.axes[1]
-    for text, code in zip(axis.texts, range(16), strict=True):
-        cell = mpl.colormaps[plots.CODE_MAP](code / 15)[:3]
-        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in cell]
-        luminance = np.dot(linear, [0.2126, 0.7152, 0.0722])
-        contrast = 1.05 / (luminance + 0.05) if text.get_color() == "white" else (luminance + 0.05) / 0.05
-        assert contrast > 3, code
+    cells = axis.images[0].to_rgba(axis.images[0].get_array())
+    return cells[..., :3].reshape(-1, 3), [text.get_color() for text in axis.texts]
+
+
+def luminances(colors):
+    linear = np.where(colors <= 0.03928, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_figures_on_code_maps_stand_out_from_their_cells():
+    colors, inks = colors_of(128)
+    light = luminances(colors) + 0.05
+    contrast = np.where(np.equal(inks, "white"), 1.05 / light, light / 0.05)
+    assert contrast.min() > 4
+
+
+def test_colours_of_codes_tell_them_apart_and_do_not_order_them():
+    """A colour map that grows, such as viridis, would show neighbouring names as like ones."""
+    colors, _ = colors_of(128)
+    assert np.linalg.norm(np.diff(colors, axis=0), axis=1).min() > 0.3
+    assert len(np.unique(colors.round(3), axis=0)) == 128
+    for channel in (*colors.T, luminances(colors)):
+        assert abs(np.corrcoef(channel, np.arange(128))[0, 1]) < 0.1
+    np.testing.assert_array_equal(colors_of(16)[0], colors[:16])
 
 
 def test_history_is_labelled_and_validation_dashed():
@@ -219,20 +236,3 @@ def test_frequency_of_validation_is_an_integer():
 def test_history_without_the_metric_says_which_there_are(panels):
     with pytest.raises(ValueError, match=r"Known: loss, perplexity\."):
         plots.show_history({"loss": [1], "val_loss": [1], "perplexity": [2]}, *panels)
-
-
-@pytest.mark.parametrize("counts", [np.zeros((2, 2), int), np.zeros(3, int), [1, -1], [], 3], ids=str)
-def test_what_is_no_count_of_codes_is_refused(counts):
-    with pytest.raises(ValueError, match=r"counts must be how often each of K codes occurs.*code_counts"):
-        plots.show_code_usage(counts)
-
-
-def test_code_usage_is_sorted_and_says_how_many_codes_are_used():
-    figure = plots.show_code_usage(metrics.code_counts(np.array([4, 4, 4, 1, 1, 0]), 6))
-    (axis,) = figure.axes
-    np.testing.assert_allclose([bar.get_height() for bar in axis.patches], [3 / 6, 2 / 6, 1 / 6])
-    assert axis.get_title() == "3 of 6 codes in use"
-    assert axis.get_xlabel()
-    assert axis.get_ylabel()
-    np.testing.assert_allclose(axis.lines[0].get_ydata(), 1 / 6)
-    assert plots.show_code_usage([1, 2], title="mine").axes[0].get_title() == "mine"

@@ -40,7 +40,7 @@ def chapter(html, tmp_path_factory):
     path, folder = find_browser(), tmp_path_factory.mktemp("print")
     url = (html / f"{CHAPTER}.html").as_uri()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=PATIENCE)
         page = browser.new_page()
         page.set_default_timeout(PATIENCE)
         for scheme in ("light", "dark"):

@@ -108,7 +108,7 @@ def test_in_a_notebook_the_line_replaces_itself_and_leaves_an_output_without_con
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     root = pathlib.Path(vqlib.__file__).parents[1]
-    Watching(notebook, timeout=120, coalesce_streams=True).execute(env={**os.environ, "PYTHONPATH": str(root)})
+    Watching(notebook, timeout=600, coalesce_streams=True).execute(env={**os.environ, "PYTHONPATH": str(root)})
     (cell,) = notebook.cells
     assert shown == [*(f"letters: {share} ..." for share in ("0%", "25%", "50%", "75%")), None] * 2
     assert [output.text for output in cell.outputs if output.output_type == "stream"] == ["before\nafter\n"]

@@ -426,13 +426,14 @@ def test_validation_every_other_epoch_is_in_the_history(train):
     assert history.history["val_loss"] == pytest.approx(plain.history["val_loss"], rel=1e-5)
 
 
-def test_log_of_earlier_epochs_is_shown_again(train, capsys):
-    _, history = train(epochs=2)
+@pytest.mark.parametrize(("count", "words"), [(1, "1 epoch was trained before:"), (2, "2 epochs were trained before:")])
+def test_log_of_earlier_epochs_is_shown_again(train, capsys, count, words):
+    _, history = train(epochs=count)
     assert capsys.readouterr().out == ""
-    train(epochs=2, verbose=2)
+    train(epochs=count, verbose=2)
     first, *epochs = capsys.readouterr().out.splitlines()
-    assert first == "2 epochs were trained before:"
-    assert [line.split(" - ")[0] for line in epochs] == ["Epoch 1", "Epoch 2"]
+    assert first == words
+    assert [line.split(" - ")[0] for line in epochs] == [f"Epoch {number + 1}" for number in range(count)]
     assert f"val_loss: {history.history['val_loss'][-1]:.4f}" in epochs[-1]
 
 

@@ -82,10 +82,27 @@ def test_vqvae_whose_dead_codes_start_anew(tiny_vqvae, images):
     assert all(np.isfinite(w).all() for w in weights)
 
 
+@pytest.mark.parametrize("kind", [vqlib.VectorQuantizer, vqlib.EMAVectorQuantizer])
+def test_vqvae_on_the_sphere(kind, tiny_vqvae, images):
+    def make():
+        return started(tiny_vqvae, images, quantizer=kind(8, 4, normalize=True))
+
+    # A short vector's gradient is as long as the vector is short: steps of a fixed size bear that.
+    assert_same_training(make, [images], optimizer=keras.optimizers.Adam)
+
+
+def test_vqvae_whose_codebook_moves_by_a_linear_map(tiny_vqvae, images):
+    assert_same_training(lambda: tiny_vqvae(quantizer=vqlib.SimVQ(8, 4), data_variance=0.08), [images])
+
+
 def test_vqvae_of_rounded_scalars(tiny_vqvae, images):
     assert_same_training(
         lambda: tiny_vqvae(quantizer=vqlib.FiniteScalarQuantizer((5, 3)), data_variance=0.08), [images]
     )
+
+
+def test_vqvae_of_signs(tiny_vqvae, images):
+    assert_same_training(lambda: tiny_vqvae(quantizer=vqlib.LookupFreeQuantizer(3), data_variance=0.08), [images])
 
 
 def test_vqvae_of_two_levels(tiny_vqvae2, images):

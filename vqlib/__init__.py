@@ -3,13 +3,13 @@
 The library's own names:
 
 - models and layers: ``VQVAE``, ``VQVAE2``, ``PixelCNN``, ``GatedPixelCNN``, ``Classifier``; ``VectorQuantizer``,
-  ``EMAVectorQuantizer``, ``FiniteScalarQuantizer``
+  ``EMAVectorQuantizer``, ``SimVQ``, ``FiniteScalarQuantizer``, ``LookupFreeQuantizer``
 - data and trained weights: ``load_dataset``, ``load_images``, ``Dataset``, ``DatasetNotFoundError``;
   ``load_pretrained``, ``load_card``, and the module ``checkpoints``
 - to use a model: ``sample``, and the modules ``metrics``, ``evaluation`` and ``plots``
 - to train for long: ``Resumable``
 
-The book's, which its chapters call: ``show_setup``, ``profile``, ``keep_run`` and ``check``.
+The book's, which its chapters call: ``show_setup``, ``profile``, ``keep_run``, ``check`` and ``lab``.
 
 Importing the package is quick: each name, and each module as ``vqlib.<module>``, is imported when it is first used, and
 all models together with Keras. It computes on TensorFlow or JAX, see ``KERAS_BACKEND`` in Keras's documentation.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vqlib import checkpoints, evaluation, metrics, plots
     from vqlib.autoencoder import VQVAE
     from vqlib.book.exercises import check
+    from vqlib.book.labs import lab
     from vqlib.book.profiles import profile
     from vqlib.book.runs import Resumable, keep_run
     from vqlib.book.welcome import show_setup
@@ -38,10 +39,12 @@ if TYPE_CHECKING:
     from vqlib.gated import GatedPixelCNN
     from vqlib.hierarchy import VQVAE2
     from vqlib.image_folder import load_images
+    from vqlib.lookup_free import LookupFreeQuantizer
     from vqlib.moving_average import EMAVectorQuantizer
     from vqlib.pixelcnn import PixelCNN
     from vqlib.quantizers import VectorQuantizer
     from vqlib.sampling import sample
+    from vqlib.sim_vq import SimVQ
 
 __all__ = [
     "VQVAE",
@@ -52,14 +55,17 @@ __all__ = [
     "EMAVectorQuantizer",
     "FiniteScalarQuantizer",
     "GatedPixelCNN",
+    "LookupFreeQuantizer",
     "PixelCNN",
     "Resumable",
+    "SimVQ",
     "VectorQuantizer",
     "__version__",
     "check",
     "checkpoints",
     "evaluation",
     "keep_run",
+    "lab",
     "load_card",
     "load_dataset",
     "load_images",
@@ -79,7 +85,9 @@ _MODELS = {  # and layers: what Keras has to know to load a model
     "Classifier": "classifier",
     "VectorQuantizer": "quantizers",
     "EMAVectorQuantizer": "moving_average",
+    "SimVQ": "sim_vq",
     "FiniteScalarQuantizer": "finite_scalar",
+    "LookupFreeQuantizer": "lookup_free",
 }
 _HOMES = {
     **_MODELS,
@@ -88,6 +96,7 @@ _HOMES = {
     "Resumable": "book.runs",
     "check": "book.exercises",
     "keep_run": "book.runs",
+    "lab": "book.labs",
     "load_card": "checkpoints",
     "load_dataset": "data",
     "load_images": "image_folder",

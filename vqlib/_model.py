@@ -98,6 +98,7 @@ class CheckedModel(ExportedModel):
             arguments.setdefault("shuffle", False)  # Keras shuffles arrays, and warns that it cannot shuffle these
         self._warn_of(arguments.get("callbacks"))
         show_data(arguments.get("callbacks"), arguments["x"], arguments["y"], arguments.get("batch_size"))
+        build_optimizer(self)
         with kept_whole(self):
             return super().fit(**arguments)
 
@@ -127,6 +128,7 @@ class CheckedModel(ExportedModel):
         arguments = arguments_of(keras.Model.train_on_batch, self, x, y, *args, **kwargs)
         refuse_weights(arguments)
         arguments["x"], arguments["y"] = self._checked(x, y, "to train on")
+        build_optimizer(self)
         with kept_whole(self):
             return super().train_on_batch(**arguments)
 
@@ -218,6 +220,17 @@ class CheckedModel(ExportedModel):
             self._check_targets(x, y)
 
 
+def build_optimizer(model: keras.Model) -> None:
+    """Make the variables of the optimizer, where the model has one without, before a step is compiled.
+
+    On TensorFlow Keras makes them while it traces the first step, which TensorFlow then traces once more: a small model
+    waits twice as long for it.
+    """
+    if model.compiled and not model.optimizer.built:
+        with model.distribute_strategy.scope() if tf else contextlib.nullcontext():
+            model.optimizer.build(model.trainable_variables)
+
+
 @contextlib.contextmanager
 def kept_whole(model: keras.Model) -> Iterator[None]:
     """Leave the model usable if Keras stops half-way: interrupted, or at a batch that no door has seen.
@@ -227,8 +240,7 @@ def kept_whole(model: keras.Model) -> Iterator[None]:
     """
     variables = []
     if keras.backend.backend() == "jax":
-        if model.compiled and not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)  # as Keras does next
+        build_optimizer(model)  # as Keras does next
         variables = [*model.variables, *(model.optimizer.variables if model.compiled else [])]
     values = [variable.value for variable in variables]
     try:

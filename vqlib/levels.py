@@ -8,7 +8,7 @@ from keras import ops
 
 from vqlib._types import Tensor
 from vqlib.metrics import CodesUsed, Perplexity
-from vqlib.quantizers import Quantized, VectorQuantizer
+from vqlib.quantizers import Quantized
 
 
 def check_quantizer(quantizer: Any, name: str = "quantizer") -> None:
@@ -33,8 +33,8 @@ class Level:
     quantizer : keras.layers.Layer
     code_shape : tuple of int, (h, w)
     metrics : dict of str to keras.metrics.Metric
-        ``perplexity`` and ``codes_used``, and of a :class:`vqlib.VectorQuantizer` ``codebook_loss`` and
-        ``commitment_loss``; in the model's logs, each stands after the prefix.
+        ``perplexity`` and ``codes_used``, and the losses that the quantizer gives, such as ``codebook_loss`` and
+        ``commitment_loss`` of a :class:`vqlib.VectorQuantizer`; in the model's logs, each stands after the prefix.
     """
 
     def __init__(self, name: str, quantizer: Any, code_shape: tuple[int, int], prefix: str = "") -> None:
@@ -46,9 +46,9 @@ class Level:
             "perplexity": Perplexity(quantizer.num_embeddings, name=f"{prefix}perplexity"),
             "codes_used": CodesUsed(quantizer.num_embeddings, name=f"{prefix}codes_used"),
         }
-        if self._gives_all and isinstance(quantizer, VectorQuantizer):
-            for loss in ("codebook_loss", "commitment_loss"):
-                self.metrics[loss] = keras.metrics.Mean(name=f"{prefix}{loss}")
+        self._losses = getattr(quantizer, "losses_given", ()) if self._gives_all else ()
+        for loss in self._losses:
+            self.metrics[loss] = keras.metrics.Mean(name=f"{prefix}{loss}")
 
     def quantize(self, z: Tensor, training: bool | None) -> Quantized:
         """Call the quantizer on z, (B, h, w, D)."""
@@ -61,6 +61,5 @@ class Level:
         codes = ops.cast(quantized.codes, "int32")
         for name in ("perplexity", "codes_used"):
             self.metrics[name].update_state(codes)
-        for name in ("codebook_loss", "commitment_loss"):
-            if name in self.metrics:  # a smaller last batch weighs less
-                self.metrics[name].update_state(getattr(quantized, name), sample_weight=ops.size(codes))
+        for name in self._losses:  # a smaller last batch weighs less
+            self.metrics[name].update_state(getattr(quantized, name), sample_weight=ops.size(codes))

@@ -11,7 +11,7 @@ from keras import ops
 from vqlib import _backend as backend
 from vqlib import _keras_internals
 from vqlib._types import Tensor
-from vqlib.quantizers import VectorQuantizer
+from vqlib.quantizers import VectorQuantizer, on_unit_sphere
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -48,6 +48,9 @@ class EMAVectorQuantizer(VectorQuantizer):
         An entry is dead when its N is below this fraction of the mean N. 0, the default, restarts none.
     seed : int, optional
         For the choice of the vectors that restart entries.
+    normalize : bool
+        As in :class:`vqlib.VectorQuantizer`. The averages are those of vectors of length 1, and each entry is its m,
+        scaled to length 1: an entry that nothing chooses stays where it is.
 
     Raises
     ------
@@ -68,9 +71,10 @@ class EMAVectorQuantizer(VectorQuantizer):
         epsilon: float = 1e-5,
         restart_below: float = 0.0,
         seed: int | None = None,
+        normalize: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_embeddings, embedding_dim, beta, codebook_initializer, estimator, **kwargs)
+        super().__init__(num_embeddings, embedding_dim, beta, codebook_initializer, estimator, normalize, **kwargs)
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be at least 0 and below 1, but {decay!r} was given. The paper uses 0.99.")
         if not epsilon >= 0:
@@ -97,7 +101,7 @@ class EMAVectorQuantizer(VectorQuantizer):
         """Quantize, see :meth:`vqlib.VectorQuantizer.call`; in training, move the codebook after that."""
         quantized = super().call(z, training, return_quantized=True)
         if training and self.trainable:
-            self._kept.batch = ops.stop_gradient(ops.cast(z, "float32")), quantized.codes
+            self._kept.batch = ops.stop_gradient(self._placed(ops.cast(z, "float32"))), quantized.codes
             if not backend.several_replicas():
                 self.finish_step()
         return quantized if return_quantized else quantized.z_q
@@ -160,8 +164,13 @@ class EMAVectorQuantizer(VectorQuantizer):
         smoothed = (counts + self.epsilon) * total / (total + self.num_embeddings * self.epsilon)
         self.counts.assign(counts)
         self.sums.assign(sums)
-        kept = smoothed[:, None] > 0  # without epsilon, an average over nothing is no place to move to
-        self.codebook.assign(ops.where(kept, sums / smoothed[:, None], ops.convert_to_tensor(self.codebook)))
+        if self.normalize:
+            entries = on_unit_sphere(sums)
+            found = ops.any(entries != 0, axis=1, keepdims=True)  # a sum to which nothing is added comes to its end
+        else:
+            entries = sums / smoothed[:, None]
+            found = smoothed[:, None] > 0  # without epsilon, an average over nothing is no place to move to
+        self.codebook.assign(ops.where(found, entries, ops.convert_to_tensor(self.codebook)))
 
     def _restart(self, counts: Tensor, sums: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Put dead entries on random vectors, with twice the use that would be too little."""

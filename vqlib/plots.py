@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, hsv_to_rgb
 from matplotlib.figure import Figure
 
 from vqlib._checks import check_codes, check_positive_integer, to_numpy
@@ -29,7 +30,6 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 2,
 }
-CODE_MAP = "viridis"
 # What a decoder makes may lie beyond [-0.5, 0.5], where it is cut off. Images on another scale do so by far more.
 OVERSHOOT = 0.05  # what may lie beyond, in any number of pixels
 FAR = 0.45  # beyond it: pixels in [-1, 1] are, a decoder's are not, however little it was trained
@@ -95,14 +95,14 @@ def show_codes(
 ) -> Figure:
     """Draw images over the maps of their codes, each cell coloured by its code and numbered.
 
-    Codes are names, not amounts: like colours mean nothing but the same code, or one with a near index.
+    Codes are names, not amounts, so the colours have no order: those of neighbouring indices are far from each other.
 
     Parameters
     ----------
     images : float array or tensor, shape (N, H, W, C), in [-0.5, 0.5]
     codes : int array, shape (N, h, w), in 0..K - 1
     num_embeddings : int
-        K, for the same colours in every figure.
+        K. A code has the same colour in every figure, whatever K is.
     decoded : float array or tensor, shape (N, H, W, C), optional
         What the codes decode to, as a third row.
     size : float
@@ -127,12 +127,14 @@ def show_codes(
         found = f"{len(images)} images and {len(maps)} maps of codes"
         raise ValueError(f"There must be as many: {found}{'' if decoded is None else f', {len(decoded)} decoded'}.")
     rows = 2 if decoded is None else 3
+    colors = _code_colors(num_embeddings)
+    is_light = colors**2.2 @ (0.2126, 0.7152, 0.0722) > 0.18  # (K,): luminance, where black reads as well as white
     figure, axes = plt.subplots(rows, len(images), figsize=(size * len(images), size * rows), squeeze=False)
     for i in range(len(images)):
         _draw_image(axes[0][i], images[i])
-        axes[1][i].imshow(maps[i], cmap=CODE_MAP, vmin=0, vmax=num_embeddings - 1)
+        axes[1][i].imshow(maps[i], cmap=ListedColormap(colors), vmin=-0.5, vmax=num_embeddings - 0.5)
         for (y, x), code in np.ndenumerate(maps[i]):
-            ink = "black" if code > 0.55 * num_embeddings else "white"
+            ink = "black" if is_light[code] else "white"
             axes[1][i].text(x, y, int(code), ha="center", va="center", fontsize=8, color=ink)
         if decoded is not None:
             _draw_image(axes[2][i], decoded[i])
@@ -141,6 +143,17 @@ def show_codes(
     for axis, label in zip(axes[:, 0], ("image", "codes", "decoded"), strict=False):
         axis.set_ylabel(label, rotation=0, ha="right", va="center")
     return figure
+
+
+def _code_colors(num_embeddings: int) -> np.ndarray:
+    """Return a colour for each code, RGB in [0, 1], float64 (K, 3), such that its index says nothing about it.
+
+    Each hue is the golden section of the circle away from the one before, so that any few neighbours are spread over
+    all of it. Value and saturation step in cycles of three and five, for readers who cannot tell hues apart.
+    """
+    k = np.arange(num_embeddings)
+    hue, value, saturation = k * (5**0.5 - 1) / 2 % 1, 0.95 - 0.25 * (k % 3), 0.35 + 0.15 * (2 * k % 5)
+    return hsv_to_rgb(np.stack([hue, saturation, value], axis=-1))
 
 
 def show_history(
@@ -208,40 +221,6 @@ def _check_validated(
             f"{name} has {len(values)} values, but in {epochs} epochs a validation after {often} gives "
             f"{len(validated)}. Say how often there was one, as to fit: validation_freq=2."
         )
-
-
-def show_code_usage(counts: npt.ArrayLike, title: str | None = None) -> Figure:
-    """Draw how often each code occurs, the most used first, on a logarithmic scale; never used ones are left blank.
-
-    Parameters
-    ----------
-    counts : int array, shape (K,), see :func:`vqlib.metrics.code_counts`
-    title : str, optional
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ValueError
-        If these are no counts, as grids of codes are none, or all are zero.
-    """
-    given = to_numpy(counts)
-    if given.ndim != 1 or not given.size or given.min() < 0 or not given.any():
-        zero = ", all zero" if given.size and not given.any() else ""
-        raise ValueError(
-            f"counts must be how often each of K codes occurs, shape (K,), but are {given.dtype} of shape "
-            f"{given.shape}{zero}. For codes: vqlib.metrics.code_counts(codes, num_embeddings)."
-        )
-    share = np.sort(given)[::-1] / given.sum()
-    figure, axis = plt.subplots(figsize=(6.5, 2.8))
-    axis.bar(np.arange(len(share))[share > 0], share[share > 0], width=1.0)
-    axis.axhline(1 / len(share), color=COLORS[1], linestyle="--", label=f"all {len(share)} equally often")
-    axis.set(yscale="log", xlim=(-1, len(share)), xlabel="codes, the most used first", ylabel="share of all codes")
-    axis.set_title(title or f"{np.count_nonzero(share)} of {len(share)} codes in use")
-    axis.legend(fontsize=9)
-    return figure
 
 
 def _rows(rows: Any, columns: int | None) -> list[np.ndarray]:

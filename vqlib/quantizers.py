@@ -17,7 +17,7 @@ VECTORS_TO_START_FROM = 200_000  # of more, the codebook's start takes a sample:
 METHODS_OF_STARTING = ("kmeans", "data")
 
 
-def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
+def nearest_codes(vectors: Tensor, codebook: Tensor, equally_long: bool = False) -> Tensor:
     """Return the index of the nearest codebook entry for each vector, by squared Euclidean distance.
 
     The square is expanded, ``|z|² + |e|² - 2 z·e``, and ``|z|²`` left out, because it is the same for every entry.
@@ -31,6 +31,9 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
     ----------
     vectors : float tensor, shape (N, D)
     codebook : float tensor, shape (K, D)
+    equally_long : bool
+        Whether all entries have one length, so that only ``z·e`` need be compared. Otherwise the rounding of ``|e|²``
+        would choose the code of a vector of zeros, to which all of them are equally near.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
     """
     vectors = ops.cast(vectors, "float32")
     codebook = ops.cast(codebook, "float32")
-    half_norms = 0.5 * ops.sum(codebook**2, axis=1)  # (K,)
+    half_norms = 0.0 if equally_long else 0.5 * ops.sum(codebook**2, axis=1)  # (K,)
 
     def search(rows: Tensor) -> Tensor:
         return backend.argmin(half_norms - ops.matmul(rows, ops.transpose(codebook)))
@@ -47,6 +50,17 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
     if not isinstance(total, int) or total <= ROWS_PER_SEARCH:  # not yet known: None, or a symbol on JAX
         return search(vectors)
     return ops.concatenate([search(vectors[i : i + ROWS_PER_SEARCH]) for i in range(0, total, ROWS_PER_SEARCH)])
+
+
+def on_unit_sphere(x: Tensor) -> Tensor:
+    """Return vectors scaled to length 1, with the gradient of that: (..., D).
+
+    One shorter than 1e-12 has no direction: zeros are returned for it, and it gets no gradient.
+    """
+    squared = ops.sum(x * x, axis=-1, keepdims=True)
+    has_direction = squared > 1e-24
+    # The inner choice is for the gradient: that of a root at zero is infinite, and zero times infinity no number.
+    return ops.where(has_direction, x / ops.sqrt(ops.where(has_direction, squared, 1.0)), 0.0)
 
 
 def straight_through(z: Tensor, z_q: Tensor) -> Tensor:
@@ -69,13 +83,10 @@ def rotation_trick(z: Tensor, z_q: Tensor) -> Tensor:
     def dot(a: Tensor, b: Tensor) -> Tensor:
         return ops.sum(a * b, axis=-1, keepdims=True)
 
-    def normalized(x: Tensor) -> Tensor:
-        return x / ops.maximum(ops.sqrt(dot(x, x)), 1e-12)
-
     fixed = ops.stop_gradient(z)
-    z_hat = normalized(fixed)
-    z_q_hat = normalized(ops.stop_gradient(z_q))
-    r = normalized(z_hat + z_q_hat)
+    z_hat = on_unit_sphere(fixed)
+    z_q_hat = on_unit_sphere(ops.stop_gradient(z_q))
+    r = on_unit_sphere(z_hat + z_q_hat)
     scale = ops.sqrt(dot(z_q, z_q) / ops.maximum(dot(fixed, fixed), 1e-24))
     rotated = ops.stop_gradient(scale) * (z - 2 * r * dot(r, z) + 2 * ops.stop_gradient(z_q_hat) * dot(z_hat, z))
     return rotated + ops.stop_gradient(z_q - rotated)
@@ -94,13 +105,17 @@ class Quantized(NamedTuple):
     codes: Tensor  # (...), int32
     codebook_loss: Tensor | None = None  # scalars, of a quantizer that has them
     commitment_loss: Tensor | None = None
+    entropy_loss: Tensor | None = None
 
 
 class Quantizer(keras.layers.Layer):
     """The base class of quantizers: K codes for vectors of D entries.
 
-    A subclass gives ``_search``, (N, D) -> (N,) int32, ``_look_up``, (...) int32 -> (..., D), and ``call``.
+    A subclass gives ``_search``, (N, D) -> (N,) int32, ``_look_up``, (...) int32 -> (..., D), and ``call``, and names
+    in ``losses_given`` what it fills in of the losses of :class:`Quantized`; models have a metric for each.
     """
+
+    losses_given: tuple[str, ...] = ()
 
     def __init__(self, num_embeddings: int, embedding_dim: int, **kwargs: Any) -> None:
         kwargs["autocast"] = False  # the search needs float32, also under a mixed-precision policy
@@ -164,8 +179,82 @@ def _refuse_symbol(x: Any, method: str) -> None:
         )
 
 
+class NearestQuantizer(Quantizer):
+    """The base class of quantizers that replace each vector by the nearest of K entries.
+
+    A subclass gives ``_entries``, which returns them, (K, D), and says in ``learned_by_gradient`` whether the codebook
+    loss is to move them.
+    """
+
+    learned_by_gradient = True  # rather than by other means
+    losses_given = ("codebook_loss", "commitment_loss")
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, beta: float, estimator: str, normalize: bool, **kwargs: Any
+    ) -> None:
+        super().__init__(num_embeddings, embedding_dim, **kwargs)
+        if not beta >= 0:
+            raise ValueError(f"beta must be at least 0, but {beta!r} was given. The paper uses 0.25.")
+        if estimator not in ESTIMATORS:
+            raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, but {estimator!r} was given.")
+        self.beta = beta
+        self.estimator = estimator
+        self.normalize = bool(normalize)
+
+    def call(self, z: Tensor, training: bool | None = None, return_quantized: bool = False) -> Any:
+        """Quantize: (..., D) -> (..., D), with the estimator's gradient; adds the losses.
+
+        With sg for stop_gradient, and means in place of sums::
+
+            k = argmin_j |z - e_j|²                            equation 1
+            z_q = e_k                                          equation 2
+            codebook loss + commitment loss
+                = |sg[z] - e_k|² + beta |z - sg[e_k]|²         equation 3
+            output = z + sg[e_k - z]                           straight-through
+
+        With ``normalize``, z and e stand for z / |z| and e / |e|. With ``return_quantized=True`` the answer is a
+        :class:`Quantized`, which has codes and losses, too.
+        """
+        check_vectors(z, self.embedding_dim)
+        dtype = keras.backend.standardize_dtype(z.dtype)
+        codes = self._encode(z)  # (...)
+        z = self._placed(ops.cast(z, "float32"))
+        e = self._look_up(codes)  # (..., D)
+        codebook_loss = ops.mean((ops.stop_gradient(z) - e) ** 2)
+        commitment_loss = self.beta * ops.mean((z - ops.stop_gradient(e)) ** 2)
+        self.add_loss(codebook_loss + commitment_loss if self.learned_by_gradient else commitment_loss)
+        z_q = ops.cast(ESTIMATORS[self.estimator](z, e), dtype)
+        return Quantized(z_q, codes, codebook_loss, commitment_loss) if return_quantized else z_q
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make this layer anew."""
+        return {
+            **super().get_config(),
+            "num_embeddings": self.num_embeddings,
+            "embedding_dim": self.embedding_dim,
+            "beta": self.beta,
+            "estimator": self.estimator,
+            "normalize": self.normalize,
+        }
+
+    def _search(self, vectors: Tensor) -> Tensor:
+        return nearest_codes(self._placed(vectors), self._placed(self._entries()), equally_long=self.normalize)
+
+    def _look_up(self, codes: Tensor) -> Tensor:
+        # The reshape makes the gradient dense: of a sparse one with repeated rows, Keras's Adam squares each by itself.
+        entries = ops.reshape(self._entries(), (self.num_embeddings, self.embedding_dim))
+        return ops.take(self._placed(entries), codes, axis=0)  # (..., D)
+
+    def _placed(self, vectors: Tensor) -> Tensor:
+        """Return vectors or entries, (..., D), where they are compared."""
+        return on_unit_sphere(vectors) if self.normalize else vectors
+
+    def _entries(self) -> Tensor:
+        raise NotImplementedError
+
+
 @keras.saving.register_keras_serializable("vqlib")
-class VectorQuantizer(Quantizer):
+class VectorQuantizer(NearestQuantizer):
     """Replace each vector by the nearest entry of a codebook that learns by gradient.
 
     Van den Oord, Vinyals and Kavukcuoglu (2017, "Neural discrete representation learning"), equations 1 to 3.
@@ -178,7 +267,8 @@ class VectorQuantizer(Quantizer):
 
     Where data are few or the encoder learns fast, many entries may stay unused, also after a start by k-means: the
     encoder leaves the place where they were put. :class:`vqlib.EMAVectorQuantizer` with ``restart_below=0.02`` brings
-    them back, :class:`vqlib.FiniteScalarQuantizer` has none to lose, and more training steps help, too.
+    them back, :class:`vqlib.SimVQ` moves all of them together, :class:`vqlib.FiniteScalarQuantizer` has none to lose,
+    and more training steps help, too.
 
     The layer has no metrics. :class:`vqlib.VQVAE` and :class:`vqlib.VQVAE2` measure both losses, the perplexity and the
     number of codes in use; in a model of your own, count its codes with :class:`vqlib.metrics.Perplexity`.
@@ -195,6 +285,11 @@ class VectorQuantizer(Quantizer):
         Where the codebook starts; ``"uniform"`` is Keras's, in [-0.05, 0.05]. See also :meth:`initialize`.
     estimator : "straight_through" or "rotation"
         What gradient the input gets, see :func:`straight_through` and :func:`rotation_trick`.
+    normalize : bool
+        Whether the codebook lies on the unit sphere, where the nearest entry is that of the largest cosine (Yu et al.
+        2021, "Vector-quantized image modeling with improved VQGAN", section 3.2). Vectors and entries are scaled to
+        length 1, see :func:`on_unit_sphere`, before they are compared: so the losses are distances on the sphere, the
+        output has length 1, and the gradient of z is across z. What says how long z is, is lost.
 
     Raises
     ------
@@ -204,8 +299,6 @@ class VectorQuantizer(Quantizer):
         If an input is not floating point, or codes are not integers.
     """
 
-    learned_by_gradient = True  # the codebook, rather than by other means
-
     def __init__(
         self,
         num_embeddings: int,
@@ -213,16 +306,11 @@ class VectorQuantizer(Quantizer):
         beta: float = 0.25,
         codebook_initializer: Any = "uniform",
         estimator: str = "straight_through",
+        normalize: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_embeddings, embedding_dim, **kwargs)
-        if not beta >= 0:
-            raise ValueError(f"beta must be at least 0, but {beta!r} was given. The paper uses 0.25.")
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, but {estimator!r} was given.")
-        self.beta = beta
+        super().__init__(num_embeddings, embedding_dim, beta, estimator, normalize, **kwargs)
         self.codebook_initializer = keras.initializers.get(codebook_initializer)
-        self.estimator = estimator
         self.codebook = self.add_weight(
             shape=(self.num_embeddings, self.embedding_dim),
             initializer=self.codebook_initializer,
@@ -232,30 +320,8 @@ class VectorQuantizer(Quantizer):
             aggregation="none" if self.learned_by_gradient else "only_first_replica",
             name="codebook",
         )
-
-    def call(self, z: Tensor, training: bool | None = None, return_quantized: bool = False) -> Any:
-        """Quantize: (..., D) -> (..., D), with the estimator's gradient; adds the losses.
-
-        With sg for stop_gradient, and means in place of sums::
-
-            k = argmin_j |z - e_j|²                            equation 1
-            z_q = e_k                                          equation 2
-            codebook loss + commitment loss
-                = |sg[z] - e_k|² + beta |z - sg[e_k]|²         equation 3
-            output = z + sg[e_k - z]                           straight-through
-
-        With ``return_quantized=True`` the answer is a :class:`Quantized`, which has codes and losses, too.
-        """
-        check_vectors(z, self.embedding_dim)
-        dtype = keras.backend.standardize_dtype(z.dtype)
-        z = ops.cast(z, "float32")
-        codes = self._encode(z)  # (...)
-        e = self._look_up(codes)  # (..., D)
-        codebook_loss = ops.mean((ops.stop_gradient(z) - e) ** 2)
-        commitment_loss = self.beta * ops.mean((z - ops.stop_gradient(e)) ** 2)
-        self.add_loss(codebook_loss + commitment_loss if self.learned_by_gradient else commitment_loss)
-        z_q = ops.cast(ESTIMATORS[self.estimator](z, e), dtype)
-        return Quantized(z_q, codes, codebook_loss, commitment_loss) if return_quantized else z_q
+        if self.normalize:
+            self.codebook.assign(on_unit_sphere(self.codebook))
 
     def initialize(self, vectors: Tensor, method: str = "kmeans", seed: int | None = 0) -> None:
         """Start the codebook where the data are.
@@ -266,7 +332,8 @@ class VectorQuantizer(Quantizer):
             At least K vectors; a few thousand to a few ten thousand of the encoder's outputs do. Of more than 200,000,
             as many are drawn.
         method : "kmeans" or "data"
-            The k-means centres of the vectors (scikit-learn), or K of the vectors, drawn without replacement.
+            The k-means centres of the vectors (scikit-learn), or K of the vectors, drawn without replacement. With
+            ``normalize``, these are vectors on the unit sphere, and their centres are scaled to length 1.
         seed : int, optional
 
         Raises
@@ -284,6 +351,7 @@ class VectorQuantizer(Quantizer):
             )
         if len(vectors) > VECTORS_TO_START_FROM:
             vectors = np.random.default_rng(seed).choice(vectors, VECTORS_TO_START_FROM, replace=False)
+        vectors = ops.convert_to_numpy(self._placed(vectors))
         if method == "kmeans":
             from sklearn.cluster import KMeans
 
@@ -291,7 +359,7 @@ class VectorQuantizer(Quantizer):
                 entries = KMeans(self.num_embeddings, n_init=1, random_state=seed).fit(vectors).cluster_centers_
         else:
             entries = np.random.default_rng(seed).choice(vectors, self.num_embeddings, replace=False)
-        self.codebook.assign(entries)
+        self.codebook.assign(self._placed(ops.cast(entries, "float32")))
 
     def check_start(self, num_vectors: int, method: str) -> None:
         """Raise unless :meth:`initialize` can start from so many vectors, by this method."""
@@ -306,17 +374,8 @@ class VectorQuantizer(Quantizer):
         """Return the arguments that make this layer anew."""
         return {
             **super().get_config(),
-            "num_embeddings": self.num_embeddings,
-            "embedding_dim": self.embedding_dim,
-            "beta": self.beta,
             "codebook_initializer": keras.initializers.serialize(self.codebook_initializer),
-            "estimator": self.estimator,
         }
 
-    def _search(self, vectors: Tensor) -> Tensor:
-        return nearest_codes(vectors, self.codebook)
-
-    def _look_up(self, codes: Tensor) -> Tensor:
-        # The reshape makes the gradient dense: of a sparse one with repeated rows, Keras's Adam squares each by itself.
-        codebook = ops.reshape(self.codebook, self.codebook.shape)
-        return ops.take(codebook, codes, axis=0)  # (..., D)
+    def _entries(self) -> Tensor:
+        return self.codebook

@@ -1,9 +1,9 @@
 """The reference of vqlib, from its docstrings.
 
-``public MODULE`` shows what a module defines and ``vqlib`` itself does not offer; ``public MODULE NAME ...`` these
-names alone. Each entry names the chapters whose code uses it, or else the page of ``PAGES``. autodoc and
-napoleon read the docstrings: a role in one that leads nowhere is a warning. Write it within ``eval-rst``, because
-docstrings are reStructuredText.
+``public MODULE`` shows what a module, or a private module of a package, defines and ``vqlib`` itself does not offer;
+``public MODULE NAME ...`` these names alone. Each entry names the chapters whose code uses it, or else the page of
+``PAGES``. autodoc and napoleon read the docstrings: a role in one that leads nowhere is a warning. Write it within
+``eval-rst``, because docstrings are reStructuredText.
 """
 
 import functools
@@ -23,18 +23,21 @@ CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTA
 # The page for names that no chapter's code uses: of a module, and of single names that belong elsewhere.
 PAGES = {
     "vqlib.autoencoder": "notebooks/03-training",
+    "vqlib.book.labs": "book/labs",
     "vqlib.book.runs": "book/getting-started",
     "vqlib.checkpoints": "book/keep-and-move",
     "vqlib.code_lookup": "book/speed",
     "vqlib.data": "book/getting-started",
     "vqlib.data.Dataset": "book/own-data",
     "vqlib.data.DatasetNotFoundError": "book/troubleshooting",
+    "vqlib.evaluation": "notebooks/07-gated-prior",
     "vqlib.exports": "book/keep-and-move",
     "vqlib.gated": "notebooks/07-gated-prior",
     "vqlib.hierarchy": "notebooks/08-two-levels",
     "vqlib.image_folder": "book/own-data",
     "vqlib.incremental": "book/speed",
     "vqlib.levels": "notebooks/08-two-levels",
+    "vqlib.lookup_free": "notebooks/06-codebooks",
     "vqlib.metrics": "notebooks/03-training",
     "vqlib.metrics.BitsPerImage": "notebooks/05-pixelcnn",
     "vqlib.pixelcnn": "notebooks/05-pixelcnn",
@@ -42,8 +45,14 @@ PAGES = {
     "vqlib.prior": "notebooks/05-pixelcnn",
     "vqlib.quantizers": "notebooks/01-quantization",
     "vqlib.sampling": "book/speed",
+    "vqlib.sim_vq": "notebooks/06-codebooks",
 }
 OUR_OWN = {"call", "compile", "evaluate", "export", "fit", "predict"}  # methods of Keras's that vqlib says more about
+
+
+def home(member):
+    """Return the name of the module that offers a function or class: the one that defines it, or its package."""
+    return member.__module__.partition("._")[0]
 
 
 def defined(module):
@@ -52,7 +61,7 @@ def defined(module):
     return [
         name
         for name, member in vars(module).items()
-        if (inspect.isfunction(member) or inspect.isclass(member)) and member.__module__ == module.__name__
+        if (inspect.isfunction(member) or inspect.isclass(member)) and home(member) == module.__name__
         if not name.startswith("_") and name not in offered
     ]
 
@@ -94,8 +103,8 @@ def way_on(name, module):
     links = [f":doc:`{int(stem[:2])} </notebooks/{stem}>`" for stem in chapters(name, module)]
     if links:
         return f"In chapter{'s' if len(links) > 1 else ''} {', '.join(links)}."
-    home = getattr(module, name).__module__
-    page = PAGES.get(f"{home}.{name}") or PAGES[home]
+    place = home(getattr(module, name))
+    page = PAGES.get(f"{place}.{name}") or PAGES[place]
     folder, _, stem = page.partition("/")
     return f"See chapter :doc:`{int(stem[:2])} </{page}>`." if folder == "notebooks" else f"See :doc:`/{page}`."
 

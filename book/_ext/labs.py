@@ -1,11 +1,14 @@
-"""The directive ``lab``: a place on the page that a script of book/_static/labs fills.
+"""The directive ``lab``: a place on the page that scripts of vqlib/book/static/labs fill.
 
 ```{lab} cells
-What to try first, in one sentence.
 ```
 
-A page gets the scripts of its own labs and no others. Where no scripts run, a reader sees why, and where the book shows
-the same as figures. The weights of trained models are written as scripts when the book is built, from the checkpoints.
+What to try first stands above it, from the table of vqlib.book.labs, or else what the directive holds. A page gets the
+scripts of its own labs and no others. Where no scripts run, a reader sees why, and a figure of the same. The weights of
+trained models are written as scripts when the book is built, from the checkpoints.
+
+Chapters are notebooks, which can hold no directives. A paragraph of theirs that begins with ``**In the lab:**`` and
+links to a lab on the page of labs has that lab below it, in a fold: nothing is computed before it is opened.
 """
 
 import base64
@@ -13,40 +16,30 @@ import functools
 import hashlib
 import html
 import io
-import json
 import pathlib
 import re
-from typing import NamedTuple
 
-import numpy as np
 from docutils import nodes
 from docutils.statemachine import StringList
 from PIL import Image
+from sphinx import addnodes
 from sphinx.errors import ExtensionError
+from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from vqlib import checkpoints
+from vqlib.book import labs
 
-FOLDER = pathlib.Path(__file__).parents[1] / "_static" / "labs"
-MODELS = ("mnist-vqvae", "mnist-prior", "mnist-ema-vqvae", "mnist-ema-prior")  # whose weights the labs ask for
-
-
-class Room(NamedTuple):
-    """What a lab is called, the scripts that it consists of beside shared.js, and the chapter that teaches it."""
-
-    title: str
-    scripts: tuple[str, ...]
-    chapter: str
-
-
-LABS = {
-    "strip": Room("A digit and its codes", ("arithmetic", "easel", "paint"), "04-seeing-codes"),
-    "cells": Room("Cells", ("codebooks", "plane", "cells"), "01-quantization"),
-    "slopes": Room("Slopes", ("codebooks", "plane", "slopes"), "02-straight-through"),
-    "cloud": Room("Cloud and codebook", ("codebooks", "plane", "cloud"), "06-codebooks"),
-    "paint": Room("Paint with codes", ("arithmetic", "easel", "paint"), "04-seeing-codes"),
-    "prior": Room("The prior at work", ("arithmetic", "pixelcnn", "gated", "easel", "prior"), "05-pixelcnn"),
-}
+ROOT = pathlib.Path(__file__).parents[2]
+PAGE, CHAPTERS = "book/labs", "notebooks/"
+MODELS = (  # whose weights the labs ask for
+    "mnist-vqvae",
+    "mnist-prior",
+    "mnist-ema-vqvae",
+    "mnist-ema-prior",
+    "mnist-two-levels-vqvae",
+)
 
 
 @functools.cache
@@ -56,24 +49,15 @@ def model(name):
 
 
 @functools.cache
-def digits():
-    """Return the test images that the labs begin with: their labels, and uint8 (N, 28, 28)."""
-    held = json.loads(re.search(r"digits = (\{.*\});", (FOLDER / "digits.js").read_text())[1])
-    return held["labels"], np.frombuffer(base64.b64decode(held["pixels"]), "uint8").reshape(-1, 28, 28)
+def still():
+    """Return what the labs with images show before a script runs."""
+    return labs.start_of(model("mnist-vqvae"))
 
 
 @functools.cache
-def still():
-    """Return what the labs with images show before a script runs: the digit, the image, its codes, the image rebuilt.
-
-    Returns
-    -------
-    int, uint8 (28, 28), int32 (7, 7), uint8 (28, 28)
-    """
-    labels, images = digits()
-    codes = model("mnist-vqvae").encode(images[:1, ..., None].astype("float32") / 255 - 0.5)
-    rebuilt = np.asarray(model("mnist-vqvae").decode(codes))[0, ..., 0]
-    return labels[0], images[0], np.asarray(codes)[0], np.round((rebuilt.clip(-0.5, 0.5) + 0.5) * 255).astype("uint8")
+def levels():
+    """Return what the lab with two levels shows before its model comes."""
+    return labs.levels_as_data(model("mnist-two-levels-vqvae"))
 
 
 def picture(pixels, words):
@@ -93,20 +77,27 @@ def still_as_html():
     return f'<div class="lab-still">{before}<pre>{grid}</pre>{after}</div>\n'
 
 
-def still_as_data():
-    """Return the same for the script."""
-    digit, image, codes, rebuilt = still()
-    as_text = {
-        "label": digit,
-        "image": base64.b64encode(image.tobytes()).decode(),
-        "codes": codes.ravel().tolist(),
-        "rebuilt": base64.b64encode(rebuilt.tobytes()).decode(),
-    }
-    return json.dumps(as_text)
-
-
 class lab(nodes.General, nodes.Element):
     """The place of a lab."""
+
+
+class fallback(nodes.General, nodes.Element):
+    """What stands in the place of a lab where no scripts run."""
+
+
+def place_of(name, *above, folded=False):
+    """Return the place of a lab, and what stands above it: by default, what to try first."""
+    if not above:
+        first = nodes.Text(f" {labs.LABS[name].first}")
+        above = [nodes.paragraph("", "", nodes.strong("", "Try this first:"), first)]
+    return lab("", *above, fallback("", name=name, folded=folded), name=name, folded=folded)
+
+
+def note_dependencies(env, name):
+    """Let a page be read again where what its lab consists of has changed."""
+    chapter = ROOT / CHAPTERS / f"{labs.LABS[name].chapter}.ipynb"
+    for path in (__file__, labs.__file__, labs.FOLDER / "digits.js", chapter):
+        env.note_dependency(str(path))
 
 
 class Lab(SphinxDirective):
@@ -118,48 +109,133 @@ class Lab(SphinxDirective):
     def run(self):
         """Return the place of the lab."""
         (name,) = self.arguments
-        if name not in LABS:
-            raise self.error(f"There is no lab {name!r}, only {', '.join(LABS)}.")
-        for path in (__file__, FOLDER / "digits.js"):
-            self.env.note_dependency(str(path))
-        return [lab("", *self.parse_text_to_nodes(StringList(self.content, self.env.docname)), name=name)]
+        if name not in labs.LABS:
+            raise self.error(f"There is no lab {name!r}, only {', '.join(labs.LABS)}.")
+        note_dependencies(self.env, name)
+        own = self.parse_text_to_nodes(StringList(self.content, self.env.docname)) if self.content else []
+        return [place_of(name, *own)]
 
 
-def visit(translator, node):
-    """Open the place of a lab."""
-    room, name = LABS[node["name"]], node["name"]
-    start = f" data-start='{still_as_data()}'" if "paint" in room.scripts else ""
-    if name == "strip":
-        builder = translator.builder
-        start += f' data-more="{builder.get_relative_uri(builder.current_docname, "book/labs")}"'
+# ---------------------------------------------------------------- In chapters
+
+
+def is_invitation(paragraph):
+    """Whether a paragraph leads to a lab."""
+    first = next((part for part in paragraph.children if part.astext()), None)  # MyST may put an empty text before
+    return isinstance(first, nodes.strong) and first.astext() == "In the lab:"
+
+
+def lab_named(paragraph):
+    """Return the name of the lab that a paragraph links to."""
+    named = {nodes.make_id(room.title): name for name, room in labs.LABS.items()}
+    links = [link.get("reftargetid") for link in paragraph.findall(addnodes.pending_xref)]
+    found = [named[target] for target in links if target in named]
+    if len(found) != 1:
+        raise ExtensionError(f"{paragraph.astext()!r} links to {found or 'no lab'}, but has to link to one.")
+    return found[0]
+
+
+class Invitations(SphinxTransform):
+    """Put a lab below each paragraph of a chapter that leads to one."""
+
+    default_priority = 705  # after the links to the glossary: what stands in a fold is no first use
+
+    def apply(self, **kwargs):
+        """Change the document of a chapter; leave others as they are."""
+        if not self.env.docname.startswith(CHAPTERS):
+            return
+        for paragraph in [each for each in self.document.findall(nodes.paragraph) if is_invitation(each)]:
+            name = lab_named(paragraph)
+            note_dependencies(self.env, name)
+            paragraph.parent.insert(paragraph.parent.index(paragraph) + 1, place_of(name, folded=True))
+
+
+# ---------------------------------------------------------------- Without scripts
+
+
+def figure_of(document, number):
+    """Return the image of the figure that a caption of a chapter gives this number."""
+    previous = None
+    for part in document.findall(lambda node: isinstance(node, (nodes.paragraph, nodes.image))):
+        if isinstance(part, nodes.image):
+            previous = part
+        elif "cell-caption" in part["classes"] and re.match(rf"Figure {re.escape(number)}\. ", part.astext()):
+            return previous
+    raise ExtensionError(f"There is no figure {number}, which a lab names.")
+
+
+class Figures(SphinxPostTransform):
+    """Give the labs of a page the figures of chapters that show the same."""
+
+    formats = ("html",)
+    default_priority = 20
+
+    def run(self, **kwargs):
+        """Change the document."""
+        for place in self.document.findall(fallback):
+            room = labs.LABS[place["name"]]
+            if room.figure and not place["folded"]:  # in a chapter, the figure is not far
+                place += figure_of(self.env.get_doctree(CHAPTERS + room.chapter), room.figure).copy()
+
+
+# ---------------------------------------------------------------- HTML
+
+
+def visit_lab(translator, node):
+    """Open the place of a lab, and the fold around it."""
+    room, name, builder = labs.LABS[node["name"]], node["name"], translator.builder
+    data = ""
+    if "paint" in room.scripts:
+        data = f" data-start='{still().as_data()}'"
+        if builder.current_docname != PAGE:
+            data += f' data-more="{builder.get_relative_uri(builder.current_docname, PAGE)}"'
+    elif name == "levels":
+        data = f" data-start='{levels()}'"
+    if node["folded"]:
+        summary = f"<summary>Open the lab here: {html.escape(room.title)}</summary>"
+        translator.body.append(f'<details class="lab-fold">{summary}\n')
     translator.body.append(
-        f'<div class="lab" data-lab="{name}" role="group" aria-label="Lab: {html.escape(room.title)}"{start}>\n'
+        f'<div class="lab" data-lab="{name}" role="group" aria-label="Lab: {html.escape(room.title)}"{data}>\n'
     )
 
 
-def depart(translator, node):
-    """Say what there is without scripts, and close the place."""
-    room, builder, page = LABS[node["name"]], translator.builder, translator.builder.current_docname
-    chapter = builder.get_relative_uri(page, f"notebooks/{room.chapter}")
-    figure = still_as_html() if "paint" in room.scripts else ""
-    translator.body.append(
-        f'<div class="lab-fallback">{figure}<p>'
-        '<span class="lab-reason">This lab is a script, and scripts do not run here.</span> '
-        f'<a class="reference internal" href="{chapter}">Chapter {int(room.chapter[:2])}</a> shows figures of the same.'
-        "</p></div>\n"
-    )
-    root = "../" * page.count("/")
-    sources = [f'<a href="{root}_static/labs/{script}.js">{script}.js</a>' for script in reversed(room.scripts)]
+def depart_lab(translator, node):
+    """Name the scripts, and close the place."""
+    root = "../" * translator.builder.current_docname.count("/")
+    scripts = reversed(labs.LABS[node["name"]].scripts)
+    sources = [f'<a href="{root}_static/labs/{script}.js">{script}.js</a>' for script in scripts]
     translator.body.append(f'<p class="lab-source">How it is done: {", ".join(sources)}</p>\n</div>\n')
+    if node["folded"]:
+        translator.body.append("</details>\n")
+
+
+def visit_fallback(translator, node):
+    """Open what stands in the place of a lab."""
+    figure = still_as_html() if "paint" in labs.LABS[node["name"]].scripts else ""
+    translator.body.append(f'<div class="lab-fallback">{figure}')
+
+
+def depart_fallback(translator, node):
+    """Say why there is no lab, and where the book shows the same."""
+    builder, page = translator.builder, translator.builder.current_docname
+    room, chapter = labs.LABS[node["name"]], CHAPTERS + labs.LABS[node["name"]].chapter
+    where = "This chapter"
+    if chapter != page:
+        where = f'<a href="{builder.get_relative_uri(page, chapter)}">Chapter {int(room.chapter[:2])}</a>'
+    shows = f"shows the same in figure {room.figure}" if room.figure else "shows figures of the same"
+    translator.body.append(
+        '<p><span class="lab-reason">This lab is a script, and scripts do not run here.</span> '
+        f"{where} {shows}.</p></div>\n"
+    )
 
 
 def add_scripts(app, pagename, templatename, context, doctree):
     """Give a page the scripts of its labs."""
     names = dict.fromkeys(place["name"] for place in doctree.findall(lab)) if doctree else ()
-    scripts = dict.fromkeys(script for name in names for script in ("shared", *LABS[name].scripts))
+    scripts = dict.fromkeys(script for name in names for script in ("shared", *labs.LABS[name].scripts))
     for script in scripts:
-        if not (FOLDER / f"{script}.js").exists():
-            raise ExtensionError(f"{pagename} has a lab that needs {FOLDER / script}.js, which is not there.")
+        if not (labs.FOLDER / f"{script}.js").exists():
+            raise ExtensionError(f"{pagename} has a lab that needs {labs.FOLDER / script}.js, which is not there.")
         app.add_js_file(f"labs/{script}.js")
     if scripts:
         app.add_css_file("labs/labs.css")
@@ -169,21 +245,22 @@ def write_weights(app, exception):
     """Write the weights of the models beside the scripts, unless the same program wrote the same there already."""
     if exception is not None or app.builder.format != "html":
         return
-    from vqlib.book import labs as writing
-
-    program = hashlib.sha256(pathlib.Path(writing.__file__).read_bytes()).hexdigest()
+    program = hashlib.sha256(pathlib.Path(labs.__file__).read_bytes()).hexdigest()
     folder = pathlib.Path(app.outdir) / "_static" / "labs" / "weights"
     folder.mkdir(parents=True, exist_ok=True)
     for name in MODELS:
         path, of = folder / f"{name}.js", f"// {name}, sha256 {checkpoints.load_card(name)['sha256']}, by {program}\n"
         if not (path.exists() and path.read_text().startswith(of)):
-            path.write_text(of + writing.weights_as_script(f"weights/{name}", model(name)))
+            path.write_text(of + labs.weights_as_script(f"weights/{name}", model(name)))
 
 
 def setup(app):
-    """Register the directive, the scripts of a page, and the weights."""
-    app.add_node(lab, html=(visit, depart))
+    """Register the directive, the labs of chapters, the scripts of a page, and the weights."""
+    app.add_node(lab, html=(visit_lab, depart_lab))
+    app.add_node(fallback, html=(visit_fallback, depart_fallback))
     app.add_directive("lab", Lab)
+    app.add_transform(Invitations)
+    app.add_post_transform(Figures)
     app.connect("html-page-context", add_scripts)
     app.connect("build-finished", write_weights)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

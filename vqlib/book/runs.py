@@ -251,7 +251,8 @@ class Resumable(keras.callbacks.Callback):
 
     def _show_earlier_epochs(self) -> None:
         """Print what ``fit`` printed for the epochs that are done, one line each."""
-        print(f"{len(self._epochs)} epochs were trained before:")
+        done = len(self._epochs)
+        print("1 epoch was trained before:" if done == 1 else f"{done} epochs were trained before:")
         for number, epoch in zip(self._numbers(), self._epochs, strict=True):
             metrics = (f"{name}: {value:.4f}" for name, value in epoch.items() if name != "seconds")
             print(f"Epoch {number + 1} - {epoch['seconds']:.0f}s - " + " - ".join(metrics))

@@ -248,5 +248,5 @@
     return { encode, decode, numEmbeddings: codebook.shape[0] };
   }
 
-  vqlabs.arithmetic = { convolve, convolveTransposed, lookUp, makeVQVAE, search, unpack };
+  vqlabs.arithmetic = { convolve, convolveTransposed, lookUp, makeVQVAE, search, turned, unpack };
 })();

@@ -87,13 +87,23 @@
     const element = make("div", { class: `easel-${kind}` }, make("p", { class: "easel-caption" }, caption), square);
 
     /**
-     * Outline the pixels of a place, as far as they lie in the image.
+     * Outline the pixels of a place.
      * @param {number} place
      * @param {number} size SEEN or PAINTED.
      */
     function outline(place, size) {
       const before = (size - SEEN) / 2; // a code paints one pixel more than it sees, on each side
       const [top, left] = [Math.floor(place / SIDE), place % SIDE].map((cell) => cell * JUMP - before);
+      outlineAt(top, left, size);
+    }
+
+    /**
+     * Outline a square of pixels, as far as they lie in the image.
+     * @param {number} top
+     * @param {number} left
+     * @param {number} size
+     */
+    function outlineAt(top, left, size) {
       const edges = [top, left, top + size, left + size].map((edge) => Math.min(Math.max(edge, 0), PIXELS));
       const percent = (/** @type {number} */ pixels) => `${100 * pixels / PIXELS}%`;
       frame.style.top = percent(edges[0]);
@@ -102,28 +112,28 @@
       frame.style.width = percent(edges[3] - edges[1]);
       frame.hidden = false;
     }
-    return { element, square, canvas, outline };
+    return { element, square, canvas, outline, outlineAt };
   }
 
   /**
    * Make the grid of codes. Each cell shows its code's number and, once that is known, what the code paints.
-   * @param {{label: string, caption: string, codes: () => ArrayLike<number>, patches: Float32Array[],
+   * @param {{label: string, caption: string, side?: number, codes: () => ArrayLike<number>, patches: Float32Array[],
    *   begin: () => void, press: (place: number) => void, look: (place: number) => void,
    *   say?: (place: number) => string}} options
    *   `begin` comes before the first cell of a press; `press` for it, and for each further cell that the pointer is
    *   drawn over; `look` follows pointer and focus; `say` gives the words for what a cell holds.
    */
   function makeCodes(
-    { label, caption, codes, patches, begin, press, look, say = (place) => `code ${codes()[place]}` },
+    { label, caption, side = SIDE, codes, patches, begin, press, look, say = (place) => `code ${codes()[place]}` },
   ) {
     let byPointer = false; // has the pointer done already what the click behind it would do?
     let pressing = false;
     let last = -1;
-    const name = (/** @type {number} */ place) => `${placeName(place)}: ${say(place)}`;
+    const name = (/** @type {number} */ place) => `${placeName(place, side)}: ${say(place)}`;
     const grid = vqlabs.grid({
       label,
-      count: SIDE ** 2,
-      columns: SIDE,
+      count: side ** 2,
+      columns: side,
       name,
       enter: look,
       press: (/** @type {number} */ place) => {
@@ -198,9 +208,9 @@
     return { draw };
   }
 
-  /** @param {number} place */
-  function placeName(place) {
-    return `Row ${Math.floor(place / SIDE) + 1}, column ${place % SIDE + 1}`;
+  /** @param {number} place @param {number} side */
+  function placeName(place, side) {
+    return `Row ${Math.floor(place / side) + 1}, column ${place % side + 1}`;
   }
 
   /**
@@ -268,18 +278,24 @@
   // ---------------------------------------------------------------- The model
 
   /**
+   * Return the test images that digits.js holds.
+   * @param {{labels: number[], pixels: string}} held
+   * @returns {{label: number, image: Float32Array}[]}
+   */
+  function digitsOf(held) {
+    const pixels = imagesFrom(held.pixels);
+    const size = PIXELS ** 2;
+    return held.labels.map((label, n) => ({ label, image: pixels.subarray(n * size, (n + 1) * size) }));
+  }
+
+  /**
    * Bring a trained VQVAE and the test images. Fails where a file is missing or broken.
    * @param {string} name Of the VQVAE's weights.
    */
   async function wake(name = "weights/mnist-vqvae") {
     const [packed, held] = await Promise.all([vqlabs.load(name), vqlabs.load("digits")]);
     const model = vqlabs.arithmetic.makeVQVAE(vqlabs.arithmetic.unpack(packed));
-    const pixels = imagesFrom(held.pixels);
-    const size = PIXELS ** 2;
-    const digits = held.labels.map((/** @type {number} */ label, /** @type {number} */ n) => ({
-      label,
-      image: pixels.subarray(n * size, (n + 1) * size),
-    }));
+    const digits = digitsOf(held);
     /** @param {Float32Array} values @returns {Uint8Array} */
     const encode = (values) => model.encode({ height: PIXELS, width: PIXELS, depth: 1, values });
     /** @param {ArrayLike<number>} codes @returns {Float32Array} */
@@ -313,6 +329,7 @@
 
   vqlabs.easel = {
     blank,
+    digitsOf,
     findPatches,
     imagesFrom,
     listenForStrokes,

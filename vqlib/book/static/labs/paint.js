@@ -208,7 +208,7 @@
     const undo = button("Undo", () => step(past, future, "Undone."));
     const redo = button("Redo", () => step(future, past, "Done again."));
     const brush = whole ? makeBrush(state.codes[here]) : null;
-    const more = make("a", {}, "Paint with all codes");
+    const more = make("a", {}, whole ? "This grid on the page of labs" : "Paint with all codes");
     body.append(
       make("div", { class: "easel" }, drawing.element, codes.element, result.element),
       line,
@@ -224,8 +224,10 @@
     );
     if (brush) {
       const shelf = make("div", { class: "paint-shelf" }, button("Show all codes", () => act(() => {})));
-      const link = button("Link to this grid", copyLink);
-      body.append(brush.element, shelf, make("div", { class: "lab-row" }, link, button("Save as PNG", save)));
+      const out = make("div", { class: "lab-row" }, button("Save as PNG", save));
+      if (place.dataset.more) out.append(more);
+      else if (location.protocol !== "about:") out.prepend(button("Link to this grid", copyLink)); // a notebook has none
+      body.append(brush.element, shelf, out);
     } else body.append(make("p", {}, more));
 
     // ---- What is seen

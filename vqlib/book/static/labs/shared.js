@@ -31,13 +31,13 @@
     if (document.readyState !== "loading") mount();
   }
 
-  /** Fill every place on the page whose lab is here and that is not filled yet. */
+  /** Fill every place on the page whose lab is here, that is not filled yet, and that lies in no closed fold. */
   function mount() {
     /** @type {NodeListOf<HTMLElement>} */
     const places = document.querySelectorAll(".lab[data-lab]:not([data-runs])");
     for (const place of places) {
       const fill = labs[place.dataset.lab ?? ""];
-      if (!fill) continue;
+      if (!fill || place.closest("details:not([open])")) continue;
       const body = make("div", { class: "lab-body" });
       place.insertBefore(body, place.querySelector(".lab-source"));
       place.dataset.runs = "yes"; // the style sheet hides what stands there for pages without scripts
@@ -295,11 +295,13 @@
   // ---------------------------------------------------------------- Weights
 
   /**
-   * Bring what a script of this folder holds, once: vqlabs.loaded["weights/mnist-vqvae"] = {...}.
+   * Bring what a script of this folder holds, once: vqlabs.loaded["weights/mnist-vqvae"] = {...}. In a notebook, the
+   * page has it already.
    * @param {string} name Such as "weights/mnist-vqvae".
    * @returns {Promise<any>} Fails where the script is missing or broken.
    */
   function load(name) {
+    if (name in loaded) return Promise.resolve(loaded[name]);
     asked[name] ??= new Promise((resolve, reject) => {
       const broken = () => reject(new Error(`${name}.js is missing or broken.`));
       const bring = make("script", { src: `${folder}${name}.js`, onerror: broken });
@@ -310,6 +312,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", mount);
+  document.addEventListener("toggle", mount, true); // a fold is opened; this event does not bubble
   return {
     announce,
     button,
