@@ -70,7 +70,7 @@ def images():
     """Test images of MNIST where it is found without a network, and else the embedded digits."""
     folder = pathlib.Path(os.environ.get("VQLIB_DATA_DIR", "no folder"))
     name = "mnist" if (folder / "mnist.npz").exists() else "digits"
-    return vqlib.load_dataset(name).x_test[:1000].astype("<f4")
+    return vqlib.load_dataset(name).x_test.astype("<f4")
 
 
 @pytest.fixture(scope="module")

@@ -55,11 +55,14 @@ def test_two_levels_that_a_lab_cannot_show_are_refused(tiny_vqvae2):
         vqlib.lab("levels", vqlib.VQVAE2(quantizers=quantizers, filters=(4, 4)))
 
 
-def test_prior_has_to_be_a_pixelcnn_of_the_models_codes(model, tiny_prior):
-    with pytest.raises(TypeError, match=r"needs a vqlib\.PixelCNN as prior, but none"):
+def test_prior_has_to_be_of_the_models_codes_and_told_no_more_than_a_class(model, tiny_prior):
+    with pytest.raises(TypeError, match=r"needs a vqlib\.PixelCNN or GatedPixelCNN as prior, but none"):
         vqlib.lab("prior", model)
-    with pytest.raises(TypeError, match="but a GatedPixelCNN was given"):
-        vqlib.lab("prior", model, vqlib.GatedPixelCNN(num_embeddings=12, filters=4))
+    with pytest.raises(TypeError, match="but a VQVAE was given"):
+        vqlib.lab("prior", model, model)
+    for condition in ({"condition_shape": (), "num_conditions": 3}, {"condition_shape": (7, 7), "num_conditions": 10}):
+        with pytest.raises(ValueError, match="told nothing, or one of 10 classes"):
+            vqlib.lab("prior", model, vqlib.GatedPixelCNN(num_embeddings=12, filters=4, **condition))
     for wrong in ({"num_embeddings": 12}, {"code_shape": (7, 7), "num_embeddings": 13}):
         with pytest.raises(ValueError, match=r"\(7, 7\) and num_embeddings=12, but is of"):
             vqlib.lab("prior", model, tiny_prior(**wrong))

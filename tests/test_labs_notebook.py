@@ -94,14 +94,31 @@ def test_codes_and_images_are_those_of_the_readers_model(paint, model):
     assert sorted(int(code) for code in palette.all_text_contents()) == list(range(40))
 
 
-def test_next_codes_are_those_of_the_readers_prior(browser, model, prior, tmp_path):
+@pytest.fixture(scope="module")
+def gated():
+    """A gated prior of its codes, which is told a class."""
+    keras.utils.set_random_seed(3)
+    prior = vqlib.GatedPixelCNN(num_embeddings=40, filters=6, num_layers=3, condition_shape=(), num_conditions=10)
+    draw = np.random.default_rng(3).normal
+    prior.set_weights([weight if weight.ndim > 1 else draw(size=weight.shape) for weight in prior.get_weights()])
+    return prior
+
+
+@pytest.mark.parametrize(("which", "told"), [("prior", {}), ("gated", {"condition": 4})])
+def test_next_codes_are_those_of_the_readers_prior(browser, model, request, which, told, tmp_path):
+    prior = request.getfixturevalue(which)
     writer = Notebook(browser, tmp_path, vqlib.lab("prior", model, prior))
+    assert not writer.lab.get_by_role("combobox", name="Prior").is_visible()
     writer.press("Upper half of a digit")
+    classes = writer.lab.get_by_role("combobox", name="Told")
+    assert classes.is_visible() == bool(told)
+    if told:
+        classes.select_option(label="it is a 4")
     for _ in range(30):
         writer.press("Step")
     codes = writer.codes
     codes.flat[30:] = -1
-    expected = chances(prior, codes, 30)
+    expected = chances(prior, codes, 30, **told)
     offered = [text.split(": ") for text in writer.lab.locator(".prior-list button").evaluate_all(OFFERS)]
     assert [int(code) for code, _ in offered] == np.argsort(-expected)[:8].tolist()
     for code, percent in offered:

@@ -212,8 +212,8 @@ class NearestQuantizer(Quantizer):
                 = |sg[z] - e_k|² + beta |z - sg[e_k]|²         equation 3
             output = z + sg[e_k - z]                           straight-through
 
-        With ``normalize``, z and e stand for themselves, scaled to length 1. With ``return_quantized=True`` the answer is a
-        :class:`Quantized`, which has codes and losses, too.
+        With ``normalize``, z and e stand for themselves, scaled to length 1. With ``return_quantized=True`` the answer
+        is a :class:`Quantized`, which has codes and losses, too.
         """
         check_vectors(z, self.embedding_dim)
         dtype = keras.backend.standardize_dtype(z.dtype)

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from vqlib.autoencoder import VQVAE, strides_of
+from vqlib.gated import GatedPixelCNN
 from vqlib.hierarchy import VQVAE2
 from vqlib.pixelcnn import PixelCNN
 from vqlib.quantizers import VectorQuantizer
@@ -23,6 +24,7 @@ FOLDER = pathlib.Path(__file__).parent / "static" / "labs"
 IMAGE_SHAPE, STRIDES = (28, 28, 1), (2, 2)  # what the labs with images are drawn for
 CODE_SHAPES = ((7, 7), (14, 14))  # of one level, or of two
 MOST_CODES = 256  # a code is a byte
+CLASSES = 10  # that a prior may be told
 
 
 class Room(NamedTuple):
@@ -275,7 +277,7 @@ class NotebookLab:
         return f'<iframe title="{name}" style="{style}" height="900" srcdoc="{html.escape(self.page)}"></iframe>'
 
 
-def lab(name: str, model: VQVAE | VQVAE2, prior: PixelCNN | None = None) -> NotebookLab:
+def lab(name: str, model: VQVAE | VQVAE2, prior: PixelCNN | GatedPixelCNN | None = None) -> NotebookLab:
     """Return a lab of the book with a trained model of yours; the last line of a cell shows it.
 
     It works in JupyterLab, VS Code and Colab, and goes on without a kernel, since the weights are in it. So the
@@ -292,8 +294,8 @@ def lab(name: str, model: VQVAE | VQVAE2, prior: PixelCNN | None = None) -> Note
         For images of (28, 28, 1), with vqlib's own networks, two layers of stride 2 and so grids of 7 x 7 in a VQVAE,
         at most 256 codes, and a :class:`vqlib.VectorQuantizer` or :class:`vqlib.EMAVectorQuantizer`. The numbers of
         filters are free, and D.
-    prior : PixelCNN
-        For ``"prior"`` alone: trained on the codes of `model`.
+    prior : PixelCNN or GatedPixelCNN
+        For ``"prior"`` alone: trained on the codes of `model`; told nothing, or one of ten classes.
 
     Returns
     -------
@@ -380,9 +382,15 @@ def _listed(shapes: tuple[tuple[int, int], ...]) -> str:
 
 def _check_prior(prior: Any, model: VQVAE) -> None:
     """Raise unless the lab can show a prior for the codes of a model."""
-    if not isinstance(prior, PixelCNN):
+    if not isinstance(prior, (PixelCNN, GatedPixelCNN)):
         given = "none" if prior is None else f"a {type(prior).__name__}"
-        raise TypeError(f"The lab 'prior' needs a vqlib.PixelCNN as prior, but {given} was given.")
+        raise TypeError(f"The lab 'prior' needs a vqlib.PixelCNN or GatedPixelCNN as prior, but {given} was given.")
+    if (prior.condition_shape, prior.num_conditions) not in ((None, None), ((), CLASSES)):
+        raise ValueError(
+            f"The lab 'prior' shows a prior that is told nothing, or one of {CLASSES} classes, condition_shape=() and "
+            f"num_conditions={CLASSES}, but this one has condition_shape={prior.condition_shape} and "
+            f"num_conditions={prior.num_conditions}."
+        )
     if (prior.code_shape, prior.num_embeddings) != (model.code_shape, model.num_embeddings):
         raise ValueError(
             f"prior must be of the model's codes, {model.code_shape} and num_embeddings={model.num_embeddings}, "

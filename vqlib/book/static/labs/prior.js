@@ -29,7 +29,8 @@
       const [painter, packed] = await Promise.all([easel.wake(tokenizer), vqlabs.load(weightsOf)]);
       const weights = vqlabs.arithmetic.unpack(packed);
       const { makePixelCNN } = vqlabs.pixelcnn;
-      const prior = name === "gated" ? vqlabs.gated.makeGatedPixelCNN(weights) : makePixelCNN(weights);
+      const isGated = "vertical_0/kernel" in weights; // in a notebook the prior is the reader's, of either kind
+      const prior = isGated ? vqlabs.gated.makeGatedPixelCNN(weights) : makePixelCNN(weights);
       /** @type {Float32Array[]} */
       const patches = [];
       return { name, painter, prior, patches, painted: null };
@@ -191,6 +192,7 @@
         act(tellClass);
       },
     });
+    ofPriors.element.hidden = !vqlabs.folder; // in a notebook there is one
     ofClasses.element.hidden = true;
     body.append(
       make("div", { class: "lab-row" }, ofPriors.element, ofClasses.element),
