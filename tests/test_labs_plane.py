@@ -15,7 +15,7 @@ from keras import ops
 from sklearn.cluster import KMeans
 
 import vqlib
-from vqlib.book.labs import FOLDER as LABS
+from vqlib.book import labs
 
 pytestmark = pytest.mark.browser
 
@@ -48,7 +48,7 @@ CALL = """({name, given}) => {
 @pytest.fixture(scope="module", params=["node", "chromium"])
 def rules(request):
     """Return the functions of codebooks.js, as Node runs them, and as a browser does."""
-    source = (LABS / "codebooks.js").read_text(encoding="utf-8")
+    source = (labs.FOLDER / "codebooks.js").read_text(encoding="utf-8")
     if request.param == "node":
         if not (node := shutil.which("node")):
             pytest.skip("There is no Node here; the same is tried in Chromium.")
@@ -229,16 +229,16 @@ def test_restart_is_that_of_chapter_6(rules, points, codebook):
 
 
 @pytest.fixture
-def open_lab(browser, book_extension, tmp_path):
+def open_lab(browser, tmp_path):
     """Return a function that opens a page with a lab from its file, and fails if the page complained at the end."""
     contexts = []
     complaints = []
 
     def opened(name, width=1000, **options):
-        needed = ("shared", *book_extension("labs").LABS[name].scripts)
-        scripts = "".join(f'<script src="{LABS.as_uri()}/{script}.js"></script>' for script in needed)
+        needed = ("shared", *labs.LABS[name].scripts)
+        scripts = "".join(f'<script src="{labs.FOLDER.as_uri()}/{script}.js"></script>' for script in needed)
         file = tmp_path / f"{name}.html"
-        file.write_text(PAGE % {"folder": LABS.as_uri(), "name": name, "scripts": scripts}, encoding="utf-8")
+        file.write_text(PAGE % {"folder": labs.FOLDER.as_uri(), "name": name, "scripts": scripts}, encoding="utf-8")
         options = {"reduced_motion": "reduce", **options}
         context = browser.new_context(viewport={"width": width, "height": 1400}, **options)
         contexts.append(context)
