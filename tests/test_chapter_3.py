@@ -155,6 +155,10 @@ ATTEMPTS = {
             ),
             "no beta": quantizer("self.add_loss(self.beta * ", "self.add_loss(1 * "),
             "nothing stands still": quantizer("(ops.stop_gradient(z) - z_q)", "(z - z_q)"),
+            "a codebook that is not a weight": quantizer(
+                "self.add_weight(shape=(num_embeddings, embedding_dim))",
+                "tf.Variable(tf.random.normal((num_embeddings, embedding_dim)))",
+            ),
             "one loss only": quantizer(
                 "        self.add_loss(self.beta * ops.mean((z - ops.stop_gradient(z_q)) ** 2))\n", ""
             ),
