@@ -743,7 +743,7 @@ def test_lab_of_a_chapter_is_filled_when_its_fold_is_opened(browser, address, ch
     assert not [url for url in asked if "/weights/" in url or "digits.js" in url]
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate(EXCESS) <= 0
+        page.wait_for_function(f"{EXCESS} <= 0", timeout=PATIENCE)  # a page with formulas takes a moment to fit
     page.emulate_media(media="print")
     assert not lab.is_visible()
     assert not page.locator(".lab-fold").is_visible()
