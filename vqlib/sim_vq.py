@@ -13,9 +13,9 @@ from vqlib.quantizers import NearestQuantizer
 class SimVQ(NearestQuantizer):
     """Replace each vector by the nearest entry of a codebook C W, of which only the D x D matrix W learns.
 
-    Zhu et al. (2024, "Addressing representation collapse in vector quantized models with one linear layer"), section
-    4.2. The rows of C, (K, D), are drawn from a normal distribution of variance 1 / D, so that they are about 1 long,
-    and stay as they are. Search, losses and the gradient of z are those of :class:`vqlib.VectorQuantizer`; but the
+    Zhu et al. (2024, "Addressing representation collapse in vector quantized models with one linear layer"). The rows
+    of C, (K, D), are drawn from a normal distribution of variance 1 / D, so that they are about 1 long, and stay as
+    they are. Search, losses and the gradient of z are those of :class:`vqlib.VectorQuantizer`; but the
     codebook loss moves W, and with it all entries, those too that no vector has chosen: none is left behind alone.
 
     W starts as the identity, and the codebook as C. There is no ``initialize``: a start by k-means would have to place
@@ -24,7 +24,7 @@ class SimVQ(NearestQuantizer):
     Parameters
     ----------
     num_embeddings, embedding_dim, beta, estimator, normalize
-        As in :class:`vqlib.VectorQuantizer`; the paper, too, has a beta of 0.25.
+        As in :class:`vqlib.VectorQuantizer`.
 
     Attributes
     ----------
