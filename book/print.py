@@ -34,6 +34,7 @@ NO_BROWSER = (
     f"None of {', '.join(BROWSERS)} is on the PATH. "
     "On Debian: apt-get install chromium; elsewhere: https://www.chromium.org/getting-involved/download-chromium/"
 )
+READY = "async () => { await window.MathJax?.startup?.promise; await document.fonts.ready; }"
 HEADINGS = "found => found.map((heading) => [heading.parentElement.id, heading.firstChild.textContent.trim()])"
 PATIENCE = 120_000  # milliseconds, for a machine that is busy with something else
 FOOTER = """
@@ -54,10 +55,15 @@ def contents():
     return [(None, [toc["root"]]), *parts]
 
 
+def visit(page, url):
+    """Open a page of the book, and wait until it is read to its end, with its pictures, formulas and fonts."""
+    page.goto(url)
+    page.evaluate(READY)
+
+
 def print_page(page, url, path):
-    """Print one page of the book into a file, with all formulas set; return its headings as (anchor, text)."""
-    page.goto(url, wait_until="networkidle")
-    page.evaluate("async () => { await window.MathJax?.startup?.promise; }")
+    """Print one page of the book into a file; return its headings as (anchor, text)."""
+    visit(page, url)
     page.pdf(
         path=path,
         format="A4",

@@ -112,7 +112,8 @@ def open_page(browser, url, origin, **options):
     page.on("requestfailed", lambda request: record.failed.append(f"{request.url}: {request.failure}"))
     page.on("console", said)
     page.on("pageerror", lambda error: record.errors.append(str(error)))
-    page.goto(url, wait_until="networkidle")
+    printing.visit(page, url)
+    page.wait_for_load_state("networkidle")
     return page, record, responses
 
 

@@ -77,6 +77,18 @@ def is_printed(part, pages):
     )
 
 
+def test_page_that_is_slow_to_come_is_printed_whole(tmp_path):
+    busy = "<script>for (const end = performance.now() + 400; performance.now() < end; );</script>"
+    parts = "".join(f"<h2>Part {n}</h2>{busy}" for n in range(8))
+    (tmp_path / "slow.html").write_text(f"<!doctype html><title>Slow</title><article>{parts}</article>")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS, timeout=PATIENCE)
+        printing.print_page(browser.new_page(), (tmp_path / "slow.html").as_uri(), tmp_path / "slow.pdf")
+        browser.close()
+    text = " ".join(page.extract_text() for page in PdfReader(tmp_path / "slow.pdf").pages)
+    assert [n for n in range(8) if f"Part {n}" in text] == list(range(8))
+
+
 def test_every_paragraph_and_cell_is_printed_but_for_closed_folds(chapter, html):
     pages = [letters(page.extract_text()) for page in chapter[0].pages]
     printed = "".join(pages)
