@@ -33,6 +33,7 @@ from vqlib.book import labs
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE, CHAPTERS = "book/labs", "notebooks/"
+GATED = "notebooks/07-gated-prior"  # here the prior at work is this chapter's
 MODELS = (  # whose weights the labs ask for
     "mnist-vqvae",
     "mnist-prior",
@@ -191,6 +192,8 @@ def visit_lab(translator, node):
             data += f' data-more="{builder.get_relative_uri(builder.current_docname, PAGE)}"'
     elif name == "levels":
         data = f" data-start='{levels()}'"
+    elif name == "prior" and builder.current_docname == GATED:
+        data = ' data-prior="gated"'
     if node["folded"]:
         summary = f"<summary>Open the lab here: {html.escape(room.title)}</summary>"
         translator.body.append(f'<details class="lab-fold">{summary}\n')

@@ -94,6 +94,7 @@ WITH_MODELS = {
     "levels": (VQVAE2, "weights/mnist-two-levels-vqvae"),
 }
 PRIOR = "weights/mnist-prior"
+NO_SCRIPTS = "This lab is a script, and scripts do not run here. Run the cell again, or trust the notebook."
 
 
 # ---------------------------------------------------------------- What the labs need
@@ -271,10 +272,14 @@ class NotebookLab:
         return f"Lab: {self.title}. A notebook shows it where it is the last line of a cell."
 
     def _repr_html_(self) -> str:
-        """Return the page in a frame of its own, so that nothing of the notebook's styles and scripts meets its own."""
+        """Return the page in a frame of its own, so that nothing of the notebook's styles and scripts meets its own.
+
+        A browser shows nothing of what stands between the tags of a frame. JupyterLab, which takes the frame away where
+        a notebook is not trusted, leaves it.
+        """
         style = "border: 0; width: 100%"
-        name = html.escape(f"Lab: {self.title}")
-        return f'<iframe title="{name}" style="{style}" height="900" srcdoc="{html.escape(self.page)}"></iframe>'
+        name, page = html.escape(f"Lab: {self.title}"), html.escape(self.page)
+        return f'<iframe title="{name}" style="{style}" height="900" srcdoc="{page}">{NO_SCRIPTS}</iframe>'
 
 
 def lab(name: str, model: VQVAE | VQVAE2, prior: PixelCNN | GatedPixelCNN | None = None) -> NotebookLab:
@@ -343,8 +348,7 @@ def _page(name: str, start: str, scripts: list[str]) -> str:
             "</head><body><main>",
             f'<div class="lab" data-lab="{name}" role="group" aria-label="{title}" data-start=\'{start}\'>',
             f"<p><strong>Try this first:</strong> {html.escape(room.first)}</p>",
-            '<p class="lab-fallback"><span class="lab-reason">This lab is a script, and scripts do not run here. '
-            "Run the cell again, or trust the notebook.</span></p></div></main>",
+            f'<p class="lab-fallback"><span class="lab-reason">{NO_SCRIPTS}</span></p></div></main>',
             *(f"<script>{script}</script>" for script in scripts),
             "</body></html>",
         ]

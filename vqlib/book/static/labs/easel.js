@@ -340,6 +340,7 @@
     show,
     stroke,
     wake,
+    JUMP,
     PAINTED,
     PIXELS,
     SEEN,

@@ -44,8 +44,6 @@
     let model = null;
     /** @type {{image: Float32Array, label: number}[]} */
     let digits = [];
-    /** @type {Promise<void> | null} */
-    let waking = null;
     const random = vqlabs.random(Date.now());
 
     // ---- Parts
@@ -146,23 +144,7 @@
 
     // ---- The model
 
-    /**
-     * Do something that needs the model: at once if it is there, else when it has come.
-     * @param {() => void} action
-     */
-    function act(action) {
-      if (model) action();
-      else wake().then(action, () => {});
-    }
-
-    /** Bring the model, once. */
-    function wake() {
-      waking ??= bring().catch((error) => {
-        vqlabs.fail(body, "The trained model did not come: a file of the book is missing or broken.");
-        throw error;
-      });
-      return waking;
-    }
+    const act = vqlabs.atTouch(body, () => model !== null, bring);
 
     async function bring() {
       const [packed, held] = await Promise.all([vqlabs.load("weights/mnist-two-levels-vqvae"), vqlabs.load("digits")]);
@@ -234,7 +216,6 @@
       for (const { n, element } of brushes) element.setAttribute("aria-pressed", String(n === taken));
     }
 
-    for (const touch of ["pointerdown", "focusin"]) body.addEventListener(touch, () => act(() => {}));
     take(FIRST);
     draw();
     look("top", 24);

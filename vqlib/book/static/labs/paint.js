@@ -180,8 +180,6 @@
     const patches = [];
     /** @type {any} What encodes and decodes, once it is there. */
     let painter = null;
-    /** @type {Promise<void> | null} */
-    let waking = null;
     let here = (SIDE ** 2 - 1) / 2; // the cell that is looked at
     let digit = 0;
     const random = vqlabs.random(Date.now());
@@ -268,23 +266,7 @@
 
     // ---- The model
 
-    /**
-     * Do something that needs the model: at once if it is there, else when it has come.
-     * @param {() => void} action
-     */
-    function act(action) {
-      if (painter) action();
-      else wake().then(action, () => {});
-    }
-
-    /** Bring the model, once. */
-    function wake() {
-      waking ??= bring().catch((error) => {
-        vqlabs.fail(body, "The trained model did not come: a file of the book is missing or broken.");
-        throw error;
-      });
-      return waking;
-    }
+    const act = vqlabs.atTouch(body, () => painter !== null, bring);
 
     async function bring() {
       const found = await easel.wake();
@@ -426,7 +408,6 @@
       },
       say: (/** @type {string} */ words) => announce(body, words),
     });
-    for (const touch of ["pointerdown", "focusin"]) body.addEventListener(touch, () => act(() => {}));
     body.addEventListener("keydown", (event) => {
       if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
       event.preventDefault();

@@ -35,7 +35,8 @@
       const patches = [];
       return { name, painter, prior, patches, painted: null };
     };
-    return coming[name] ??= find();
+    coming[name] = coming[name] ?? find();
+    return coming[name];
   }
 
   /**
@@ -122,7 +123,7 @@
     const patches = [];
     /** @type {Float32Array} What is drawn. */
     let image = easel.blank();
-    let wanted = "plain"; // the prior that the reader has chosen
+    let wanted = place.dataset.prior ?? "plain"; // the prior that the reader has chosen
     let used = ""; // and the one that is there
     /** @type {any} What encodes and decodes. */
     let painter = null;
@@ -219,17 +220,10 @@
 
     // ---- The models
 
-    /**
-     * Do something that needs the models: at once if they are there, else when they have come.
-     * @param {() => void} action
-     */
-    function act(action) {
-      if (used === wanted) return action();
-      bring(wanted).then((found) => {
-        if (found.name === wanted && used !== wanted) use(found);
-        act(action);
-      }, () => vqlabs.fail(body, "The trained models did not come: a file of the book is missing or broken."));
-    }
+    const act = vqlabs.atTouch(body, () => used === wanted, async () => {
+      const found = await bring(wanted);
+      if (found.name === wanted) use(found); // else the reader has chosen again
+    });
 
     /**
      * Go on with another prior. Its codes are others, so those that are there are decoded, and the image encoded anew.
@@ -247,7 +241,7 @@
       ofClasses.element.hidden = prior.numClasses === 0;
       begin();
       delete place.dataset.ready;
-      found.painted ??= easel.findPatches(found.painter.model, found.painter.empty[0], found.patches);
+      found.painted = found.painted ?? easel.findPatches(found.painter.model, found.painter.empty[0], found.patches);
       found.painted.then(() => {
         if (used !== found.name) return;
         patches.push(...found.patches);
@@ -302,11 +296,17 @@
       }
       const seen = prior.sees(next).filter(Boolean).length;
       const blind = next - seen;
+      const sees = (/** @type {string} */ words) => make("span", { class: "easel-seen" }, words);
+      /** @type {(Node | string)[]} */
+      let view = ["No code is before it"];
+      if (next === 1) view = ["It ", sees("sees the code"), " before it"];
+      else if (blind) {
+        const mark = make("span", { class: "easel-painted" }, `is blind to ${blind} ✕`);
+        view = ["It ", sees(`sees ${seen}`), ` of the ${next} codes before it, and `, mark];
+      } else if (next) view = ["It ", sees("sees all"), ` ${next} codes before it`];
       line.replaceChildren(
-        `Next: row ${Math.floor(next / SIDE) + 1}, column ${next % SIDE + 1}. It `,
-        make("span", { class: "easel-seen" }, `sees ${blind ? seen : "all"}`),
-        ` of the ${next} codes before it`,
-        ...(blind ? [", and ", make("span", { class: "easel-painted" }, `is blind to ${blind} ✕`)] : []),
+        `Next: row ${Math.floor(next / SIDE) + 1}, column ${next % SIDE + 1}. `,
+        ...view,
         `. Bits so far: ${spent}.${guess}`,
       );
     }
@@ -433,9 +433,11 @@
     /** Give the codes of a test image's upper half. */
     function halfDigit() {
       const { image: given, label } = painter.digits[digit];
+      const rows = (SIDE + 1) / 2;
       digit = (digit + 1) % painter.digits.length;
       image = easel.blank();
-      give(painter.encode(given), (cell) => cell < (SIDE + 1) / 2 * SIDE);
+      image.set(given.subarray(0, rows * easel.JUMP * easel.PIXELS)); // so that one can go on drawing
+      give(painter.encode(given), (cell) => cell < rows * SIDE);
       announce(body, `The upper half of ${named(label)} is kept.`);
     }
 
@@ -501,7 +503,6 @@
       },
       say: (/** @type {string} */ words) => announce(body, words),
     });
-    for (const touch of ["pointerdown", "focusin"]) body.addEventListener(touch, () => act(() => {}));
     grid.draw();
     easel.show(result.canvas, image);
     map.show(bits);

@@ -57,6 +57,7 @@
    */
   function fail(body, reason) {
     const place = /** @type {HTMLElement} */ (body.parentElement);
+    if (place.dataset.runs === "no") return; // it has been said
     body.replaceChildren();
     place.dataset.runs = "no";
     place.querySelector(".lab-reason")?.replaceChildren(make("span", { role: "alert" }, reason));
@@ -302,7 +303,7 @@
    */
   function load(name) {
     if (name in loaded) return Promise.resolve(loaded[name]);
-    asked[name] ??= new Promise((resolve, reject) => {
+    asked[name] = asked[name] ?? new Promise((resolve, reject) => {
       const broken = () => reject(new Error(`${name}.js is missing or broken.`));
       const bring = make("script", { src: `${folder}${name}.js`, onerror: broken });
       bring.addEventListener("load", () => (name in loaded ? resolve(loaded[name]) : broken()));
@@ -311,10 +312,31 @@
     return asked[name];
   }
 
+  /**
+   * Let a lab bring its model when it is first touched, by pointer or by focus; where that fails, say why.
+   * @param {HTMLElement} body Of the lab.
+   * @param {() => boolean} isThere Whether the model that is wanted now is there.
+   * @param {() => Promise<void>} bring Brings it. Fails where a file is missing or broken.
+   * @returns {(action: () => void) => void} Does something that needs the model: at once, or when it has come.
+   */
+  function atTouch(body, isThere, bring) {
+    /** @type {Promise<void> | null} While it is on its way. */
+    let coming = null;
+    const failed = () => fail(body, "The trained model did not come: a file of the book is missing or broken.");
+    const act = (/** @type {() => void} */ action) => {
+      if (isThere()) return action();
+      coming = coming ?? bring().finally(() => coming = null);
+      coming.then(() => act(action), failed);
+    };
+    for (const touch of ["pointerdown", "focusin"]) body.addEventListener(touch, () => act(() => {}));
+    return act;
+  }
+
   document.addEventListener("DOMContentLoaded", mount);
   document.addEventListener("toggle", mount, true); // a fold is opened; this event does not bubble
   return {
     announce,
+    atTouch,
     button,
     choice,
     color,
