@@ -1,5 +1,8 @@
 """``vqlib.lab``: which models it takes, and what it says of the others."""
 
+import html.parser
+import re
+
 import numpy as np
 import pytest
 
@@ -80,3 +83,25 @@ def test_diverged_model_is_refused(value):
 
 def test_lab_says_what_it_is_where_there_is_no_notebook(model):
     assert repr(vqlib.lab("paint", model)).startswith("Lab: Paint with codes. A notebook shows it")
+
+
+def test_what_is_left_where_a_notebook_takes_the_frame_away_says_why(model):
+    parser, left = html.parser.HTMLParser(), []
+    parser.handle_data = left.append
+    parser.feed(vqlib.lab("paint", model)._repr_html_())
+    assert "".join(left) == labs.NO_SCRIPTS
+
+
+# Syntax that browsers got after 2020. What came later without syntax of its own, `deno check` finds by its types.
+YOUNGER = {
+    "logical assignment": r"(?:\?\?|\|\||&&)=",
+    "separators in numbers": r"\b\d+_\d",
+    "private names, and static blocks": r"[.\s]#\w+\s*[(=;]|\bstatic\s*\{",
+}
+
+
+@pytest.mark.parametrize("kind", YOUNGER)
+def test_scripts_of_labs_are_es2020(kind):
+    for script in labs.FOLDER.glob("*.js"):
+        if script.name != "digits.js":  # holds data
+            assert not re.search(YOUNGER[kind], script.read_text(encoding="utf-8")), script.name

@@ -453,6 +453,23 @@ def test_kept_codes_stay_and_the_others_are_drawn_anew(writer):
     assert writer.codes.flat[40] == drawn[1].flat[40]
 
 
+def test_codes_before_the_next_one_are_counted(writer):
+    for said in ("No code is before it", "It sees the code before it", "It sees all 2 codes before it"):
+        writer.press("Empty" if said.startswith("No") else "Step")
+        writer.wait()
+        assert f". {said}. Bits so far: " in writer.line
+
+
+def test_half_a_digit_can_be_drawn_on(writer):
+    writer.press("Upper half of a digit")
+    writer.wait()
+    given = writer.codes
+    writer.draw((14, 20), (14, 25))
+    assert writer.kept[:6].all()
+    assert np.array_equal(writer.codes[:3], given[:3])
+    assert writer.pixels(writer.result)[20:25, 13:15].max() > 150
+
+
 def test_prior_completes_what_is_drawn(writer):
     writer.press("Empty")
     writer.wait()
@@ -584,7 +601,7 @@ def test_what_is_written_goes_along_to_the_other_prior(writer, model):
     assert len(writer.bits) == 3
     writer.choose("Prior", "plain (chapter 5)")
     assert np.array_equal(writer.codes >= 0, written)
-    assert "row 1, column 4. It sees all of the 3 codes" in writer.line
+    assert "row 1, column 4. It sees all 3 codes" in writer.line
 
 
 def test_prior_and_class_are_chosen_by_keyboard(writer):
@@ -603,15 +620,15 @@ def test_prior_and_class_are_chosen_by_keyboard(writer):
     assert writer.lab.locator(".lab-said").text_content() == writer.line
 
 
-def test_missing_weights_of_the_gated_prior_give_a_reason(browser, address):
-    page = browser.new_page()
-    page.route("**/weights/mnist-ema-prior.js", lambda route: route.fulfill(status=404))
-    page.goto(address + "book/labs.html")
-    lab = page.locator("[data-lab='prior']")
-    lab.get_by_role("combobox", name="Prior").select_option("gated")
-    lab.get_by_role("alert").wait_for()
-    assert "missing or broken" in lab.get_by_role("alert").text_content()
-    page.close()
+def test_prior_that_is_chosen_last_is_the_one_that_comes(browser, address):
+    lab = Writer(browser, address + "book/labs.html", address)
+    lab.page.route("**/weights/mnist-prior.js", lambda route: (pause(lab.page, 300), route.continue_()))
+    lab.press("Step")
+    lab.lab.get_by_role("combobox", name="Prior").select_option("gated")  # before the plain one is there
+    lab.lab.get_by_role("combobox", name="Told").wait_for()
+    lab.wait()
+    assert np.count_nonzero(lab.codes >= 0) == 1
+    lab.close()
 
 
 # ---------------------------------------------------------------- Two levels
@@ -723,6 +740,7 @@ INVITED = {
     "04-seeing-codes": "paint",
     "05-pixelcnn": "prior",
     "06-codebooks": "cloud",
+    "07-gated-prior": "prior",
     "08-two-levels": "levels",
 }
 
@@ -749,6 +767,15 @@ def test_lab_of_a_chapter_is_filled_when_its_fold_is_opened(browser, address, ch
     assert not page.locator(".lab-fold").is_visible()
     page.close()
     assert record == QUIET
+
+
+def test_prior_of_chapter_7_is_the_gated_one(browser, address):
+    lab = Writer(browser, f"{address}notebooks/07-gated-prior.html", address)
+    lab.page.locator(".lab-fold > summary").click()
+    lab.press("Step")
+    lab.lab.get_by_role("combobox", name="Told").wait_for()
+    assert "weights/mnist-prior.js" not in requested(lab)
+    lab.close()
 
 
 def test_grid_that_is_painted_in_a_chapter_is_found_on_the_page_of_labs(browser, address):
@@ -813,7 +840,8 @@ def test_cells_of_a_phone_are_large_enough_for_a_finger(browser, address):
     easel = Easel(browser, address + "book/labs.html", address, viewport={"width": WIDTHS[0], "height": 800})
     easel.press("Show all codes")
     easel.wait()
-    for cell in (easel.cells.nth(0), easel.lab.get_by_role("gridcell", name="Code 98", exact=True)):
+    bottom = easel.page.get_by_role("grid", name="The 196 bottom codes").get_by_role("gridcell")
+    for cell in (easel.cells.nth(0), easel.lab.get_by_role("gridcell", name="Code 98", exact=True), bottom.nth(20)):
         box = cell.bounding_box()
         assert min(box["width"], box["height"]) >= 24
     easel.close()
@@ -835,32 +863,51 @@ def test_finger_draws_and_does_not_scroll(browser, address):
     easel.close()
 
 
-def test_missing_weights_give_the_figure_and_a_reason(browser, address):
-    context = browser.new_context()
-    context.set_default_timeout(PATIENCE)
-    context.route("**/weights/*.js", lambda route: route.fulfill(status=404))
-    page = context.new_page()
+# What is the matter with a file, and which one a lab then does without.
+BROKEN = {
+    "missing": {"status": 404},
+    "cut off": {"body": 'vqlabs.loaded["weights/mnist-vqvae"] = {"sha'},
+    "without weights": {"body": 'vqlabs.loaded["weights/mnist-vqvae"] = {"letters": "ab", "shapes": {}, "values": ""}'},
+}
+DEPENDS = {
+    "paint": ("weights/mnist-vqvae", lambda lab: lab.get_by_role("button", name="Empty").click()),
+    "levels": ("weights/mnist-two-levels-vqvae", lambda lab: lab.get_by_role("gridcell").first.focus()),
+    "prior": ("digits", lambda lab: lab.get_by_role("button", name="Step").click()),
+    "prior, gated": ("weights/mnist-ema-prior", lambda lab: lab.get_by_label("Prior").select_option("gated")),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"), [*((name, "missing") for name in DEPENDS), ("paint", "cut off"), ("paint", "without weights")]
+)
+def test_missing_or_broken_file_gives_the_figure_and_a_reason(browser, address, name, fault):
+    file, touch = DEPENDS[name]
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.route(f"**/{file}.js", lambda route: route.fulfill(**BROKEN[fault]))
     page.goto(address + "book/labs.html")
-    lab = page.locator(LAB)
-    assert not lab.locator(".lab-still").is_visible()
-    lab.get_by_role("button", name="Empty").click()
+    lab = page.locator(f"[data-lab='{name.split(',')[0]}']")
+    lab.locator(".lab-body button").first.wait_for()
+    assert not lab.locator(".lab-fallback").is_visible()
+    touch(lab)
     lab.get_by_role("alert").wait_for()
     assert "missing or broken" in lab.get_by_role("alert").text_content()
-    assert lab.locator(".lab-still img").first.is_visible()
-    assert not lab.get_by_role("grid").count()
-    context.close()
+    assert lab.locator(".lab-fallback img").first.is_visible()
+    assert not lab.locator(".lab-body *").count()
+    page.close()
 
 
-def test_broken_weights_give_the_figure_and_a_reason(browser, address):
-    context = browser.new_context()
-    context.set_default_timeout(PATIENCE)
-    context.route("**/weights/*.js", lambda route: route.fulfill(body='vqlabs.loaded["weights/mnist-vqvae"] = {"sha'))
-    page = context.new_page()
+@pytest.mark.parametrize("name", ["cells", "slopes", "cloud", "paint", "prior", "levels"])
+def test_browser_without_what_a_lab_needs_shows_the_figure_and_says_so(browser, address, name):
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = document.createElementNS = () => null;")
     page.goto(address + "book/labs.html")
-    page.locator(LAB).get_by_role("button", name="Empty").click()
-    page.locator(LAB).get_by_role("alert").wait_for()
-    assert page.locator(LAB).locator(".lab-still img").first.is_visible()
-    context.close()
+    lab = page.locator(f"[data-lab='{name}']")
+    lab.get_by_role("alert").wait_for()
+    assert lab.get_by_role("alert").text_content() == "This lab does not run in this browser."
+    assert lab.locator(".lab-fallback img").first.is_visible()
+    page.close()
 
 
 def test_without_scripts_the_figure_and_a_sentence_are_there(browser, address):

@@ -5,7 +5,7 @@ import io
 import keras
 import numpy as np
 import pytest
-from browsers import PATIENCE, STILL, WIDTHS, barriers, open_page
+from browsers import PATIENCE, STILL, WIDTHS, barriers, open_page, served
 from PIL import Image
 from test_labs import EXCESS, OFFERS, PIXELS, QUIET, as_image, as_shown, chances
 
@@ -15,9 +15,10 @@ from vqlib.book import labs
 pytestmark = pytest.mark.browser
 
 HIDDEN = "document.documentElement.scrollHeight - innerHeight"
+ICON = '<link rel="icon" href="data:,">'
 AROUND = {"light": "color: #222; background: #fff", "dark": "color: #ddd; background: #111"}
 NOTEBOOK = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A notebook</title>
-<link rel="icon" href="data:,"><style>body {%s}</style></head><body><main><h1>A notebook</h1>%s</main></body></html>"""
+%s<style>body {%s}</style></head><body><main><h1>A notebook</h1>%s</main></body></html>"""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ class Notebook:
 
     def __init__(self, browser, folder, lab, theme="light", **options):
         path = folder / "notebook.html"
-        path.write_text(NOTEBOOK % (AROUND[theme], lab._repr_html_()), encoding="utf-8")
+        path.write_text(NOTEBOOK % (ICON, AROUND[theme], lab._repr_html_()), encoding="utf-8")
         self.page, self.record, _ = open_page(browser, path.as_uri(), path.as_uri(), **options)
         self.frame = self.page.frames[1]
         self.lab = self.frame.locator(".lab")
@@ -186,6 +187,43 @@ def axe_in(notebook):
 
 def test_untrusted_notebook_says_why_there_is_nothing(browser, model, tmp_path):
     page = browser.new_page(java_script_enabled=False)
-    page.set_content(NOTEBOOK % (AROUND["light"], vqlib.lab("paint", model)._repr_html_()))
+    page.set_content(NOTEBOOK % (ICON, AROUND["light"], vqlib.lab("paint", model)._repr_html_()))
     assert "scripts do not run here" in page.frame_locator("iframe").locator(".lab").inner_text()
     page.close()
+
+
+# How the page around a lab may be closed off: by a policy (that of VS Code is no stricter), by a frame of another
+# origin (Colab), or by a sandbox that takes the lab's own origin away.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+CLOSED = {
+    "policy": (f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">', "<iframe ", 1),
+    "frame of another origin": ("", "<iframe ", 2),
+    "sandbox": ("", '<iframe sandbox="allow-scripts" ', 1),
+}
+
+
+@pytest.mark.parametrize("kind", CLOSED)
+def test_lab_runs_where_the_notebook_is_closed_off(browser, model, tmp_path, kind):
+    head, opening, depth = CLOSED[kind]
+    shown = vqlib.lab("paint", model)._repr_html_().replace("<iframe ", opening, 1)
+    (tmp_path / "index.html").write_text(NOTEBOOK % (ICON + head, AROUND["dark"], shown), encoding="utf-8")
+    (tmp_path / "around").mkdir()
+    with served(tmp_path) as inner, served(tmp_path / "around") as outer:
+        output = f'<iframe title="Output" src="{inner}" width="700" height="1200"></iframe>'
+        page_around = NOTEBOOK % (ICON, AROUND["light"], output)
+        (tmp_path / "around" / "index.html").write_text(page_around, encoding="utf-8")
+        own = "http://127.0.0.1"
+        page, record, _ = open_page(browser, outer if depth == 2 else inner, own, color_scheme="light")
+        frame = page.frames[depth]
+        before = frame.locator(".easel-codes").inner_text()
+        frame.get_by_role("button", name="Dice").click()
+        frame.locator("[data-ready]").wait_for()
+        assert frame.locator(".easel-codes").inner_text() != before
+        assert frame.evaluate("document.documentElement.dataset.theme") == ("light" if kind == "sandbox" else "dark")
+        if kind == "sandbox":  # here the lab cannot ask for more room, but it can be scrolled
+            frame.get_by_role("button", name="Save as PNG").scroll_into_view_if_needed()
+            assert frame.evaluate("scrollY") > 0
+        else:
+            frame.wait_for_function(f"{HIDDEN} <= 0")
+        page.close()
+        assert record == QUIET
