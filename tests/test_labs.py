@@ -38,6 +38,11 @@ STROKES = """(canvas) => {
   }
   return 20;
 }"""
+# Paints a cell by the space bar, again and again.
+PRESSES = """(cell) => {
+  cell.focus();
+  for (let n = 0; n < 20; n++) cell.dispatchEvent(new KeyboardEvent("keydown", { key: " ", bubbles: true }));
+}"""
 QUIET = types.SimpleNamespace(foreign=[], failed=[], errors=[])
 
 
@@ -265,6 +270,7 @@ def test_dice_are_thrown_for_all_codes(paint):
 
 
 def test_link_holds_the_grid_and_what_is_no_grid_is_passed_over(browser, address, paint):
+    untouched = paint.codes
     paint.press("Dice")
     paint.wait()
     paint.press("Link to this grid")
@@ -278,7 +284,6 @@ def test_link_holds_the_grid_and_what_is_no_grid_is_passed_over(browser, address
     begun = url.split("#")[0]
     for wrong in (url[:-3], begun + "#paint-" + "_" * 66, begun + "#paint-with-codes"):
         other = Easel(browser, wrong, address)
-        untouched = other.codes
         other.image.focus()
         other.wait()
         assert np.array_equal(other.codes, untouched)
@@ -468,6 +473,8 @@ def test_half_a_digit_can_be_drawn_on(writer):
     assert writer.kept[:6].all()
     assert np.array_equal(writer.codes[:3], given[:3])
     assert writer.pixels(writer.result)[20:25, 13:15].max() > 150
+    offered = writer.lab.locator(".prior-list canvas").first.evaluate(PIXELS)
+    assert np.max(np.reshape(offered, (28, 28))[20:25, 13:15]) > 150  # what is offered has the stroke, too
 
 
 def test_prior_completes_what_is_drawn(writer):
@@ -622,9 +629,13 @@ def test_prior_and_class_are_chosen_by_keyboard(writer):
 
 def test_prior_that_is_chosen_last_is_the_one_that_comes(browser, address):
     lab = Writer(browser, address + "book/labs.html", address)
-    lab.page.route("**/weights/mnist-prior.js", lambda route: (pause(lab.page, 300), route.continue_()))
+    held = []
+    lab.page.route("**/weights/mnist-prior.js", held.append)
     lab.press("Step")
     lab.lab.get_by_role("combobox", name="Prior").select_option("gated")  # before the plain one is there
+    while not held:
+        pause(lab.page, 10)
+    held[0].continue_()
     lab.lab.get_by_role("combobox", name="Told").wait_for()
     lab.wait()
     assert np.count_nonzero(lab.codes >= 0) == 1
@@ -693,6 +704,12 @@ def test_levels_are_exchanged_as_wholes_and_another_image_brings_its_codes(level
     assert np.abs(levels.pixels(levels.result).astype(int) - shown).max() <= 2
     images = [levels.source(which) for which in ("first", "second")]
     assert not np.array_equal(*images)
+    said = re.search(
+        r"to the first image: ([\d.]+), to the second: ([\d.]+)\.", levels.lab.locator(".lab-line").inner_text()
+    )
+    decoded = two_levels.decode(*levels.codes)
+    errors = [np.mean((decoded - image) ** 2) for image in images]
+    assert np.allclose(errors, [float(error) for error in said.groups()], atol=0.002)
 
 
 @pytest.mark.parametrize("level", ["top", "bottom"])
@@ -997,17 +1014,30 @@ def stopwatch(page):
     return spent
 
 
-def test_stroke_is_rebuilt_before_one_sees_that_it_took_time(paint):
-    paint.press("Empty")
-    paint.wait()
-    spent = stopwatch(paint.page)
-    paint.image.hover()
-    paint.page.mouse.down()
+@pytest.mark.parametrize("kind", [Easel, Writer])
+def test_stroke_is_rebuilt_before_one_sees_that_it_took_time(browser, address, kind):
+    lab = kind(browser, address + "book/labs.html", address)
+    lab.press("Empty")
+    lab.wait()
+    spent = stopwatch(lab.page)
+    lab.image.hover()
+    lab.page.mouse.down()
     before = spent()
-    assert paint.image.evaluate(STROKES) == 20
+    assert lab.image.evaluate(STROKES) == 20
     assert (spent() - before) / 20 < STROKE
-    paint.page.mouse.up()
-    assert np.count_nonzero(paint.pixels(paint.image)) > 100
+    lab.page.mouse.up()
+    assert np.count_nonzero(lab.pixels(lab.image)) > 100
+    lab.close()
+
+
+@pytest.mark.parametrize("level", ["top", "bottom"])
+def test_painted_cell_is_seen_at_once(levels, level):
+    levels.press(f"All {level} codes of the empty image")
+    levels.wait()
+    spent, cell = stopwatch(levels.page), getattr(levels, level).nth(20)
+    before = spent()
+    cell.evaluate(PRESSES)
+    assert (spent() - before) / 20 < STROKE
 
 
 @pytest.mark.parametrize(

@@ -216,10 +216,12 @@
   /**
    * Let a pointer draw on a square, or arrows and the space bar.
    * @param {{canvas: HTMLCanvasElement, square: HTMLElement}} where
-   * @param {{begin: () => void, line: (from: number[], to: number[]) => void, say: (words: string) => void}} pen
-   *   `begin` comes before the first line of a stroke. Points are column and row, in pixels of the image.
+   * @param {{begin: () => void, line: (from: number[], to: number[]) => void, end?: () => void,
+   *   say: (words: string) => void}} pen
+   *   `begin` comes before the first line of a stroke, `end` when the pen is lifted. Points are column and row, in
+   *   pixels of the image.
    */
-  function listenForStrokes({ canvas, square }, { begin, line, say }) {
+  function listenForStrokes({ canvas, square }, { begin, line, end = () => {}, say }) {
     const nib = make("div", { class: "easel-nib", hidden: true });
     square.append(nib);
     let [x, y] = [PIXELS / 2, PIXELS / 2];
@@ -238,6 +240,10 @@
       begin();
       line([x, y], [x, y]);
     }
+    function lift() {
+      if (down) end();
+      down = false;
+    }
 
     /** @param {PointerEvent} event */
     function pointOf(event) {
@@ -248,21 +254,21 @@
       if (event.button) return;
       canvas.setPointerCapture(event.pointerId);
       nib.hidden = true;
-      down = false;
+      lift();
       move(pointOf(event));
       lower();
     });
     canvas.addEventListener("pointermove", (event) => {
       if (down && event.buttons) move(pointOf(event));
     });
-    for (const end of ["pointerup", "pointercancel", "blur"]) canvas.addEventListener(end, () => down = false);
+    for (const lifting of ["pointerup", "pointercancel", "blur"]) canvas.addEventListener(lifting, lift);
 
     /** @type {Record<string, number[]>} */
     const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     canvas.addEventListener("keydown", (event) => {
       const way = ways[event.key];
       if (event.key === " ") {
-        if (down) down = false;
+        if (down) lift();
         else lower();
       } else if (way) move([x + way[0], y + way[1]]);
       else return;

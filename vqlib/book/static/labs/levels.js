@@ -38,6 +38,8 @@
     /** @type {ArrayLike<number>} */
     let painted = easel.imagesFrom(start.painted);
     let brush = FIRST;
+    /** @type {{name: Name, cell: number}} The cell that is looked at. */
+    let here = { name: "top", cell: 24 };
     /** @type {number[]} Which test images are shown, as first and as second. */
     const shown = [0, 1];
     /** @type {any} What encodes and decodes, once it is there. */
@@ -122,14 +124,16 @@
           grids[name].rename(cell);
         }
       }
+      look(here.name, here.cell);
     }
 
     /**
-     * Outline what a code paints, and say what it is.
+     * Outline what a code paints, and say what it is, and how far the image is from the two.
      * @param {Name} name
      * @param {number} cell
      */
     function look(name, cell) {
+      here = { name, cell };
       const { side, jump, painted: size, before } = LEVELS[name];
       const [row, column] = [Math.floor(cell / side), cell % side];
       result.outlineAt(row * jump - before, column * jump - before, size);
@@ -205,8 +209,8 @@
     function paint(name, cell) {
       from[name][cell] = brush;
       codes[name][cell] = brush === DICE ? random.integer(model.numEmbeddings[name]) : sources[brush][name][cell];
-      decode();
       look(name, cell);
+      decode();
       announce(body, grids[name].name(cell));
     }
 
@@ -218,7 +222,6 @@
 
     take(FIRST);
     draw();
-    look("top", 24);
   }
 
   vqlabs.lab("levels", fill);

@@ -114,6 +114,7 @@
     /** @type {number[]} */
     let bits = new Array(SIZE).fill(NaN);
     let next = 0; // the position to write
+    let drawing = false; // is the pen down?
     let temperature = 1;
     let way = "sample"; // or "likeliest"
     let digit = 0;
@@ -283,7 +284,7 @@
       if (next < SIZE) look(next);
       else for (const cell of grid.cells) delete cell.dataset.view;
       tell();
-      if (playing === undefined) offer();
+      if (playing === undefined && !drawing) offer(); // it takes the time of eight images
     }
 
     function tell() {
@@ -496,7 +497,13 @@
     }
 
     easel.listenForStrokes(result, {
-      begin: () => {},
+      begin: () => {
+        drawing = true;
+      },
+      end: () => {
+        drawing = false;
+        act(offer);
+      },
       line: (/** @type {number[]} */ from, /** @type {number[]} */ to) => {
         easel.stroke(image, from, to);
         act(giveDrawn);
