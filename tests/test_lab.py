@@ -1,6 +1,7 @@
 """``vqlib.lab``: which models it takes, and what it says of the others."""
 
 import html.parser
+import pathlib
 import re
 
 import numpy as np
@@ -90,6 +91,12 @@ def test_what_is_left_where_a_notebook_takes_the_frame_away_says_why(model):
     parser.handle_data = left.append
     parser.feed(vqlib.lab("paint", model)._repr_html_())
     assert "".join(left) == labs.NO_SCRIPTS
+
+
+def test_no_committed_notebook_holds_a_lab():
+    notebooks = list((pathlib.Path(__file__).parents[1] / "notebooks").rglob("*.ipynb"))
+    assert notebooks
+    assert not [path.name for path in notebooks if "srcdoc=" in path.read_text(encoding="utf-8")]
 
 
 # Syntax that browsers got after 2020. What came later without syntax of its own, `deno check` finds by its types.

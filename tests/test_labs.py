@@ -307,6 +307,51 @@ def test_palette_has_each_code_once_in_both_orders(paint):
     assert by_look != sorted(by_look)
 
 
+# Computes with the weights that a page brings: of images or of grids of codes, one after the other.
+COMPUTES = """async ([weights, what, given]) => {
+  const { arithmetic, hierarchy, pixelcnn, gated } = vqlabs;
+  const found = arithmetic.unpack(await vqlabs.load(`weights/${weights}`));
+  const image = (values) => ({ height: 28, width: 28, depth: 1, values: Float32Array.from(values) });
+  const places = Array.from({ length: 49 }, (_, place) => place);
+  const ways = {
+    encode: () => (each) => [...arithmetic.makeVQVAE(found).encode(image(each))],
+    decode: () => (each) => [...arithmetic.makeVQVAE(found).decode(each).values],
+    levels: () => (each) => {
+      const { top, bottom } = hierarchy.makeVQVAE2(found).encode(image(each));
+      return [...top, ...bottom];
+    },
+    logits: () => {
+      const writer = ("vertical_0/kernel" in found ? gated.makeGatedPixelCNN : pixelcnn.makePixelCNN)(found).begin(3);
+      return (each) => places.map((place) => [...writer.logits(each, place)]);
+    },
+  };
+  return given.map(ways[what]());
+}"""
+
+
+def test_browser_computes_what_vqlib_computes(paint, model, prior, told, two_levels, digits):
+    """The same as in test_arithmetic.py, of fewer images: there in Node or Deno, here in a browser in any case."""
+
+    def compute(weights, what, given):
+        return np.array(paint.page.evaluate(COMPUTES, [weights, what, given.reshape(len(given), -1).tolist()]))
+
+    images = digits.x_test[:40]
+    for name, tokenizer, shipped in (
+        ("mnist-vqvae", model, prior),
+        ("mnist-ema-vqvae", vqlib.load_pretrained("mnist-ema-vqvae"), told),
+    ):
+        codes = np.asarray(tokenizer.encode(images))
+        assert np.mean(compute(name, "encode", images) == codes.reshape(40, 49)) > 0.999
+        decoded = np.asarray(tokenizer.decode(codes)).reshape(40, -1)
+        assert np.abs(compute(name, "decode", codes) - decoded).max() < 0.005
+        logits = shipped((codes[:10], np.full(10, 3)) if shipped is told else codes[:10])
+        found = compute(name.replace("vqvae", "prior"), "logits", codes[:10])
+        assert np.abs(found - np.asarray(logits).reshape(10, 49, 128)).max() < 0.02
+    top, bottom = (np.asarray(level).reshape(40, -1) for level in two_levels.encode(images))
+    found = compute("mnist-two-levels-vqvae", "levels", images)
+    assert np.mean(found == np.concatenate([top, bottom], axis=1)) > 0.999
+
+
 # ---------------------------------------------------------------- The front page
 
 
@@ -984,9 +1029,18 @@ def test_figure_without_scripts_is_right(browser, address, model):
 
 def test_labs_run_in_a_book_that_is_opened_as_a_file(browser, html):
     easel = Easel(browser, (html / "book" / "labs.html").as_uri(), html.as_uri())
+    before = easel.codes
     easel.press("Test digit")
     easel.wait()
-    assert easel.codes.shape == (7, 7)
+    assert not np.array_equal(easel.codes, before)
+    for name, button in (("prior", "To the end"), ("levels", "All bottom codes of the first image")):
+        lab = easel.page.locator(f"[data-lab={name}]")
+        shown = lab.locator(".easel-result canvas").evaluate(PIXELS)
+        lab.get_by_role("button", name=button).click()
+        lab.and_(easel.page.locator("[data-ready]")).wait_for()
+        assert lab.locator(".easel-result canvas").evaluate(PIXELS) != shown
+    for name in ("cells", "slopes", "cloud"):
+        assert easel.page.locator(f"[data-lab={name}] .lab-body svg").first.is_visible()
     easel.close()
 
 
