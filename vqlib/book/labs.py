@@ -85,6 +85,7 @@ LABS = {
         "05-pixelcnn",
         'press "Step" a few times and look at what the next code could be; then draw the upper half of a digit, and '
         'let the prior write the rest by "Sample again".',
+        "5.9",
     ),
 }
 # Of the labs, those that a notebook can show: the class of the model, and under which name they look for its weights.
