@@ -458,6 +458,7 @@ def test_49_steps_write_a_whole_grid(writer):
     assert (writer.codes >= 0).all()
     assert abs(float(re.search(r"in ([\d.]+) bits", writer.line)[1]) - writer.bits.sum()) < 49 * 0.05 + 0.05
     assert not writer.offers.count()
+    assert not writer.lab.locator(".easel-frame").is_visible()
 
 
 def test_offers_and_bits_are_those_of_vqlib(writer, prior):

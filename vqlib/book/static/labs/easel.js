@@ -112,7 +112,10 @@
       frame.style.width = percent(edges[3] - edges[1]);
       frame.hidden = false;
     }
-    return { element, square, canvas, outline, outlineAt };
+    const clear = () => {
+      frame.hidden = true;
+    };
+    return { element, square, canvas, outline, outlineAt, clear };
   }
 
   /**

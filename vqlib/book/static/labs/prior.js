@@ -282,7 +282,10 @@
       map.show(bits);
       easel.show(result.canvas, painter.decode(filled()));
       if (next < SIZE) look(next);
-      else for (const cell of grid.cells) delete cell.dataset.view;
+      else {
+        result.clear();
+        for (const cell of grid.cells) delete cell.dataset.view;
+      }
       tell();
       if (playing === undefined && !drawing) offer(); // it takes the time of eight images
     }
