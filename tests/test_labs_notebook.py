@@ -192,7 +192,7 @@ def test_untrusted_notebook_says_why_there_is_nothing(browser, model, tmp_path):
     page.close()
 
 
-# How the page around a lab may be closed off: by a policy (that of VS Code is no stricter), by a frame of another
+# How the page around a lab may be closed off: by a policy that lets in nothing from outside, by a frame of another
 # origin (Colab), or by a sandbox that takes the lab's own origin away.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 CLOSED = {
