@@ -27,8 +27,16 @@ def model():
     keras.utils.set_random_seed(2)
     quantizer = vqlib.EMAVectorQuantizer(40, 5, restart_below=0.1, seed=1)
     model = vqlib.VQVAE(filters=(6, 9), quantizer=quantizer)
-    quantizer.codebook.assign(np.random.default_rng(0).normal(size=(40, 5)))
+    images = labs.as_floats(labs.digits()[1])
+    model.initialize_codebook(images)
+    paint_clearly(model, images)
     return model
+
+
+def paint_clearly(model, images):
+    """Let a model with fresh weights, which paint hardly anything, paint something that one sees."""
+    kernel = model.decoder.weights[-2]
+    kernel.assign(kernel * (0.25 / model.decode(model.encode(images)).std()))
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +84,7 @@ def paint(browser, model, tmp_path):
 
 def test_before_a_touch_the_digit_its_codes_and_its_image_are_those_of_the_model(paint, model):
     codes = paint.codes
+    assert len(np.unique(codes)) > 5
     assert np.array_equal(model.encode(as_image(paint.pixels("image"))), codes[None])
     assert np.array_equal(paint.pixels("result"), as_shown(model.decode(codes[None].astype("int32"))))
 
@@ -134,8 +143,7 @@ def test_two_levels_are_those_of_the_readers_model(browser, tmp_path):
     model = vqlib.VQVAE2(num_embeddings=(30, 9), embedding_dim=6, filters=(5, 8))
     images = labs.as_floats(labs.digits()[1])
     model.initialize_codebook(images)
-    kernel = model.decoder.weights[-2]
-    kernel.assign(kernel * (0.25 / model.decode(model.encode(images)).std()))  # fresh weights paint hardly anything
+    paint_clearly(model, images)
     notebook = Notebook(browser, tmp_path, vqlib.lab("levels", model))
     for _ in range(2):
         cells = [notebook.lab.get_by_role("grid").nth(n).get_by_role("gridcell").all_text_contents() for n in (0, 1)]
@@ -205,7 +213,7 @@ CLOSED = {
 @pytest.mark.parametrize("kind", CLOSED)
 def test_lab_runs_where_the_notebook_is_closed_off(browser, model, tmp_path, kind):
     head, opening, depth = CLOSED[kind]
-    shown = vqlib.lab("paint", model)._repr_html_().replace("<iframe ", opening, 1)
+    shown = vqlib.lab("paint", model)._repr_html_().replace("<iframe ", opening, 1).replace("900", "300", 1)
     (tmp_path / "index.html").write_text(NOTEBOOK % (ICON + head, AROUND["dark"], shown), encoding="utf-8")
     (tmp_path / "around").mkdir()
     with served(tmp_path) as inner, served(tmp_path / "around") as outer:
