@@ -80,9 +80,11 @@ def served(folder):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:  # a test that fails would else keep pytest from ending
+            server.shutdown()
+            thread.join()
 
 
 def open_page(browser, url, origin, **options):
