@@ -140,6 +140,15 @@ def test_model_that_cannot_be_saved_leaves_the_earlier_one_as_it_was(folder, tin
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_renewed_card_has_other_entries_and_the_same_model(folder):
+    before, weights = load_card("small-vqvae", folder), (folder / "small-vqvae.weights.h5").read_bytes()
+    checkpoints.renew_card("small-vqvae", folder=folder, rows=[{"mse": 1.0}], metrics={"mse": 0.5})
+    assert load_card("small-vqvae", folder) == {**before, "rows": [{"mse": 1.0}], "metrics": {"mse": 0.5}}
+    assert (folder / "small-vqvae.weights.h5").read_bytes() == weights
+    with pytest.raises(CheckpointError, match="no checkpoint 'other'"):
+        checkpoints.renew_card("other", folder=folder, rows=[])
+
+
 def test_files_of_other_programs_are_no_checkpoints(folder):
     for name, text in (("alien", "{}"), ("list", '["model", "sha256"]'), ("number", "3")):
         (folder / f"{name}.json").write_text(text)

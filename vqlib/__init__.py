@@ -9,7 +9,7 @@ The library's own names:
 - to use a model: ``sample``, and the modules ``metrics``, ``evaluation`` and ``plots``
 - to train for long: ``Resumable``
 
-The book's, which its chapters call: ``show_setup``, ``profile``, ``keep_run``, ``check`` and ``lab``.
+The book's, which its chapters call: ``show_setup``, ``profile``, ``keep_run``, ``kept_runs``, ``check`` and ``lab``.
 
 Importing the package is quick: each name, and each module as ``vqlib.<module>``, is imported when it is first used, and
 all models together with Keras. It computes on TensorFlow or JAX, see ``KERAS_BACKEND`` in Keras's documentation.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vqlib.book.exercises import check
     from vqlib.book.labs import lab
     from vqlib.book.profiles import profile
-    from vqlib.book.runs import Resumable, keep_run
+    from vqlib.book.runs import Resumable, keep_run, kept_runs
     from vqlib.book.welcome import show_setup
     from vqlib.checkpoints import load_card, load_pretrained
     from vqlib.classifier import Classifier
@@ -65,6 +65,7 @@ __all__ = [
     "checkpoints",
     "evaluation",
     "keep_run",
+    "kept_runs",
     "lab",
     "load_card",
     "load_dataset",
@@ -96,6 +97,7 @@ _HOMES = {
     "Resumable": "book.runs",
     "check": "book.exercises",
     "keep_run": "book.runs",
+    "kept_runs": "book.runs",
     "lab": "book.labs",
     "load_card": "checkpoints",
     "load_dataset": "data",

@@ -220,10 +220,22 @@ def save(
         "date": datetime.date.today().isoformat(),
         **more,
     }
-    text = json.dumps(card, indent=2) + "\n"
+    text = _written(card)
     place = _place(folder)
     write_atomically(place / f"{name}.weights.h5", weights)
     write_atomically(place / f"{name}.json", text)
+
+
+def renew_card(name: str, *, folder: Folder = None, **more: Any) -> None:
+    """Write entries of a card, in place of those that it has by these names; its other entries and the model stay.
+
+    Raises
+    ------
+    ValueError
+        If there is no such card.
+    """
+    card = load_card(name, folder)
+    write_atomically(_place(folder) / f"{name}.json", _written({**card, **more}))
 
 
 def _load(name: str, folder: Folder) -> Any:
@@ -252,6 +264,10 @@ def _may_be_card(path: pathlib.Path) -> bool:
     except ValueError:
         return True  # load_card says what is wrong with it
     return isinstance(found, dict) and {"model", "sha256"} <= found.keys()
+
+
+def _written(card: dict[str, Any]) -> str:
+    return json.dumps(card, indent=2) + "\n"
 
 
 def _sha256(data: bytes) -> str:
