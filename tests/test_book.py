@@ -225,6 +225,8 @@ QUESTIONS = {
     "Why is there a stop_gradient?": "gradient is zero",
     "On which side does stop_gradient belong?": "should stand still",
     "Why are there two losses if they are always equal?": "same value and different gradients",
+    "What should beta be?": "how well 0.25 happens to suit them",
+    "Does the rotation trick help?": "is a matter of measurement",
     "Why does the VQ loss rise?": "spreading its outputs",
     "What is perplexity?": "equally likely",
     "What is a good perplexity?": "no number to aim at",

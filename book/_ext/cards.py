@@ -1,24 +1,30 @@
 """Tables of what the shipped models reach, read from their cards when the book is built.
 
 The directive ``model-cards CLASS ...`` shows the cards of all models of these classes, ``card-rows NAME KEY`` the
-comparison that a card holds under a key, "rows" unless one is given: one row for each method and number of epochs, mean
-and standard deviation over seeds.
+comparison that a card holds under a key, "rows" unless one is given: one row for each setting, mean and standard
+deviation over seeds. Its options choose among many rows: ``:epochs: 2`` and ``:num_codes: 125 128`` those that have one
+of these numbers, and ``:best: beta`` those of each method at its own best beta.
 """
 
 import json
 import pathlib
 import statistics
+from typing import ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
+SETTINGS = ("method", "num_codes", "beta", "epochs")  # what rows of one group share
 FOLDER = pathlib.Path(__file__).parents[2] / "vqlib" / "checkpoints"
 METRICS = {  # what a card calls it: a label, the same in short, and how to write it
     "test_mse": ("test MSE, pixels in [-0.5, 0.5]", "MSE", "{:.5f}"),
     "test_psnr": ("test PSNR, decibels", "PSNR", "{:.2f}"),
-    "test_codes_used": ("codes used on the test set", "codes used", "{:.0f}"),
+    "test_codes_used": ("codes used on the test set", "codes used", "{:,.0f}"),
     "test_perplexity": ("perplexity of the codes on the test set", "perplexity", "{:.1f}"),
+    "entropy_bits": ("bits per image by the codes' entropy", "bits at most", "{:.0f}"),
+    "prior_bits": ("bits per image of a small prior", "bits, small prior", "{:.1f}"),
     "test_bits_per_image": ("test bits an image", "bits", "{:.2f}"),
     "frechet_ratio": ("Fréchet distance of samples, times the floor", "Fréchet, times the floor", "{:.1f}"),
     "class_accuracy": ("samples read as the class asked for", "read as asked", "{:.1%}"),
@@ -79,23 +85,45 @@ def over_seeds(values, form):
     return form.format(statistics.mean(values)) + spread
 
 
+def at_best(rows, setting):
+    """Return the rows of each method at that value of a setting at which its validation error is least.
+
+    The error of a value is the mean over the rows that have it. No figure for the test images takes part in the choice.
+    """
+    errors = {}
+    for row in rows:
+        errors.setdefault(row["method"], {}).setdefault(row[setting], []).append(row["val_mse"])
+    best = {
+        method: min((statistics.mean(each), value) for value, each in by_value.items())[1]
+        for method, by_value in errors.items()
+    }
+    return [row for row in rows if row[setting] == best[row["method"]]]
+
+
 def comparison(rows):
     """Return a Markdown table, lines, of a card's rows: those that differ in the seed alone are one row.
 
-    A row that lacks a number has an empty cell, and a number that all rows lack has no column.
+    A number is the mean over the seeds that have it. Where none has it, the cell is empty, and a number that all rows
+    lack has no column.
     """
     groups = {}
     for row in rows:
-        groups.setdefault((row["method"], row.get("epochs")), []).append(row)
+        groups.setdefault(tuple(row.get(name) for name in SETTINGS), []).append(row)
 
     def measured(name):
-        return lambda group: over_seeds([row[name] for row in group], METRICS[name][2]) if name in group[0] else ""
+        def cell(group):
+            values = [row[name] for row in group if name in row]
+            return over_seeds(values, METRICS[name][2]) if values else ""
 
-    def stated(name):
-        return lambda group: f"{group[0][name]:,}" if name in group[0] else ""
+        return cell
+
+    def stated(name, form="{:,}"):
+        return lambda group: form.format(group[0][name]) if name in group[0] else ""
 
     columns = {
         "method": lambda group: group[0]["method"],
+        "codes": stated("num_codes"),
+        "beta": stated("beta", "{:g}"),
         "epochs": stated("epochs"),
         **{METRICS[name][1]: measured(name) for name in METRICS},
         "seeds": lambda group: str(len(group)) if "seed" in group[0] else "",
@@ -127,15 +155,26 @@ class ModelCards(SphinxDirective):
 
 
 class CardRows(SphinxDirective):
-    """The rows of one card, as a table."""
+    """The rows of one card, or those that the options choose, as a table."""
 
     required_arguments = 1
     optional_arguments = 1
+    option_spec: ClassVar = {
+        "epochs": directives.positive_int_list,
+        "num_codes": directives.positive_int_list,
+        "best": lambda setting: directives.choice(setting, SETTINGS),
+    }
 
     def run(self):
         """Return the table's nodes."""
         name, key = (*self.arguments, "rows")[:2]
-        return parsed(self, comparison(json.loads((FOLDER / f"{name}.json").read_text())[key]))
+        rows = json.loads((FOLDER / f"{name}.json").read_text())[key]
+        for setting in ("epochs", "num_codes"):
+            if setting in self.options:
+                rows = [row for row in rows if row.get(setting) in self.options[setting]]
+        if not rows:
+            raise self.error(f"No row of {name} is what {self.options} asks for.")
+        return parsed(self, comparison(at_best(rows, self.options["best"]) if "best" in self.options else rows))
 
 
 def parsed(directive, lines):
