@@ -34,7 +34,7 @@ NO_BROWSER = (
     f"None of {', '.join(BROWSERS)} is on the PATH. "
     "On Debian: apt-get install chromium; elsewhere: https://www.chromium.org/getting-involved/download-chromium/"
 )
-READY = "async () => { await window.MathJax?.startup?.promise; await document.fonts.ready; }"
+READY = "async () => { await window.MathJax?.startup?.promise; await document.fonts.ready; return true; }"
 HEADINGS = "found => found.map((heading) => [heading.parentElement.id, heading.firstChild.textContent.trim()])"
 PATIENCE = 120_000  # milliseconds, for a machine that is busy with something else
 FOOTER = """
@@ -56,9 +56,12 @@ def contents():
 
 
 def visit(page, url):
-    """Open a page of the book, and wait until it is read to its end, with its pictures, formulas and fonts."""
-    page.goto(url)
-    page.evaluate(READY)
+    """Open a page of the book, and wait until it is read to its end, with its pictures, formulas and fonts.
+
+    A page that leads on to another one may do so meanwhile.
+    """
+    page.goto(url, timeout=PATIENCE)
+    page.wait_for_function(READY, timeout=PATIENCE)
 
 
 def print_page(page, url, path):
@@ -140,7 +143,6 @@ def main():
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=PATIENCE)
         page = browser.new_page()
-        page.set_default_timeout(PATIENCE)
         for caption, names in contents():
             parts.append((caption, []))
             for name in names:

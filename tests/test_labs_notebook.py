@@ -15,6 +15,7 @@ from vqlib.book import labs
 pytestmark = pytest.mark.browser
 
 HIDDEN = "document.documentElement.scrollHeight - innerHeight"
+TALLER = "(height) => document.querySelector('iframe').clientHeight > height"
 ICON = '<link rel="icon" href="data:,">'
 AROUND = {"light": "color: #222; background: #fff", "dark": "color: #ddd; background: #111"}
 NOTEBOOK = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A notebook</title>
@@ -173,10 +174,11 @@ def test_frame_is_as_high_as_the_lab_and_light_or_dark_as_the_notebook(browser, 
     viewport = {"width": width, "height": 800}
     notebook = Notebook(browser, tmp_path, vqlib.lab("paint", model), theme, viewport=viewport)
     assert not axe_in(notebook)
+    notebook.frame.wait_for_function(f"{HIDDEN} <= 0")
     small = notebook.page.locator("iframe").bounding_box()["height"]
     notebook.press("Show all codes")
-    assert notebook.page.locator("iframe").bounding_box()["height"] > small + 50
-    assert notebook.frame.evaluate(HIDDEN) <= 0
+    notebook.page.wait_for_function(TALLER, arg=small + 50)  # by a message from the frame
+    notebook.frame.wait_for_function(f"{HIDDEN} <= 0")
     assert notebook.frame.evaluate(EXCESS) <= 0
     assert notebook.page.evaluate(EXCESS) <= 0
     assert notebook.frame.evaluate("document.documentElement.dataset.theme") == theme

@@ -89,6 +89,20 @@ def test_page_that_is_slow_to_come_is_printed_whole(tmp_path):
     assert [n for n in range(8) if f"Part {n}" in text] == list(range(8))
 
 
+def test_page_that_leads_on_while_one_waits_for_it_is_visited_at_its_end(tmp_path):
+    slow = "<script>window.MathJax = {startup: {promise: new Promise((done) => setTimeout(done, %s))}}</script>"
+    onwards = "<script>setTimeout(() => location.replace('end.html'), 200)</script>"
+    (tmp_path / "door.html").write_text(f"<!doctype html><title>Door</title>{slow % 60_000}{onwards}")
+    (tmp_path / "end.html").write_text(f"<!doctype html><title>End</title>{slow % 400}<p>Here.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS, timeout=PATIENCE)
+        page = browser.new_page()
+        printing.visit(page, (tmp_path / "door.html").as_uri())
+        assert page.title() == "End"
+        assert page.evaluate("performance.now()") > 400
+        browser.close()
+
+
 def test_every_paragraph_and_cell_is_printed_but_for_closed_folds(chapter, html):
     pages = [letters(page.extract_text()) for page in chapter[0].pages]
     printed = "".join(pages)
