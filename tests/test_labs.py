@@ -448,6 +448,15 @@ def chances(prior, codes, place, temperature=1.0, condition=None):
     return weights / weights.sum()
 
 
+def assert_likeliest(offered, expected):
+    """Check that the offers are the likeliest codes, sorted, with their chances: a near tie may go either way."""
+    codes = [int(code) for code, _ in offered]
+    assert len(set(codes)) == 8
+    np.testing.assert_allclose(expected[codes], np.sort(expected)[:-9:-1], rtol=0.02)
+    shares = [float(percent.removeprefix("under ").strip("%")) / 100 for _, percent in offered]
+    np.testing.assert_allclose(shares, expected[codes], atol=0.01)
+
+
 def test_49_steps_write_a_whole_grid(writer):
     writer.press("Step")
     writer.wait()
@@ -471,9 +480,7 @@ def test_offers_and_bits_are_those_of_vqlib(writer, prior):
     codes.flat[30:] = -1
     expected = chances(prior, codes, 30, 0.5)
     offered = [text.split(": ") for text in writer.offers.evaluate_all(OFFERS)]
-    assert [int(code) for code, _ in offered] == np.argsort(-expected)[:8].tolist()
-    for code, percent in offered:
-        assert abs(float(percent.strip("%")) / 100 - expected[int(code)]) < 0.01
+    assert_likeliest(offered, expected)
     code = int(offered[1][0])
     writer.offers.nth(1).click()
     assert writer.codes.flat[30] == code
@@ -610,7 +617,7 @@ def test_gated_prior_that_is_told_a_class_writes_it_and_its_offers_and_bits_are_
     writer.press("Empty")
     expected = chances(told, codes, 0, condition=7)
     offered = [text.split(": ") for text in writer.offers.evaluate_all(OFFERS)]
-    assert [int(code) for code, _ in offered] == np.argsort(-expected)[:8].tolist()
+    assert_likeliest(offered, expected)
 
 
 def test_gated_prior_has_no_blind_spot(writer):
