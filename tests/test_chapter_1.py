@@ -121,6 +121,12 @@ def priced(x, codebook, price, steps, log=np.log2, half=1.0, update=True, drop=T
     return codebook, lengths
 
 
+def priced_and_dropped_in_one_place(x, codebook, *arguments):
+    """Leave codewords that nobody chose out of the codebook, but not their lengths."""
+    kept, lengths = priced(x, codebook, *arguments)
+    return kept, np.append(lengths, np.full(len(codebook) - len(kept), np.inf))
+
+
 RIGHT = [
     (1, "as in the text", bias),
     (1, "a list", lambda c: [-0.5 * float(e @ e) for e in c]),
@@ -209,6 +215,8 @@ WRONG = [
     (6, "the mean over D", lambda x, *a: priced(x, *a, half=1 / x.shape[1]), "no mean is taken"),
     (6, "chosen again before the lengths", lambda *a: priced(*a, again=True), "come from one choice of codes"),
     (6, "nobody is dropped", lambda *a: priced(*a, drop=False), "The shape is (3, 2), but (2, 2) is expected"),
+    (6, "dropped in the codebook only", priced_and_dropped_in_one_place, "dropped from codebook and lengths"),
+    (6, "one length for all", lambda *a: (priced(*a)[0], np.mean(priced(*a)[1])), "a column of lengths"),
     (6, "the codebook alone", lambda *a: priced(*a)[0], "The shape is (2, 1), but (2, 2) is expected"),
     (6, "one step, always", lambda x, c, price, steps: priced(x, c, price, 1), "After one step"),
 ]
