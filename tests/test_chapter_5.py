@@ -248,3 +248,24 @@ def test_a_network_with_mask_a_everywhere_does_not_pass(chapter, capsys):
 
     assert not passes(chapter, "5.6", my_prior)
     assert "The code to the left is not used." in capsys.readouterr().out
+
+
+def hidden(layers):
+    """Return which earlier codes a position cannot see, (49, 49), through 7 x 7 with mask A and some 3 x 3 with B."""
+    joined = {}
+    for size, kind in ((7, "A"), (3, "B")):
+        mask = np.pad(causal_mask(size, kind), 7)
+        offset = [[np.array(divmod(j, 7)) - divmod(i, 7) + size // 2 + 7 for j in range(49)] for i in range(49)]
+        joined[kind] = np.array([[mask[tuple(place)] for place in row] for row in offset])
+    paths = np.linalg.matrix_power(joined["B"], layers) @ joined["A"]
+    return np.tril(paths == 0, -1)
+
+
+def test_what_the_answer_says_of_more_layers_holds():
+    i, j = np.indices((49, 49))
+    up, right = i // 7 - j // 7, j % 7 - i % 7
+    wedge = (up > 0) & (right > 2 + up)
+    too_far = (up > 5) | (right < -5)
+    assert (hidden(2).sum(), hidden(10).sum()) == (136, 55)
+    assert np.array_equal(hidden(10), wedge)
+    assert np.array_equal(hidden(2), np.tril(wedge | too_far | (right > 5), -1))
