@@ -1,23 +1,16 @@
 """Chapter 6: its checks of exercises take what is right in any form, and refuse what is wrong."""
 
+import functools
+
 import chapters
 import numpy as np
 import pytest
 
-import vqlib
-
 NAMES = {1: "entry_after", 2: "smooth", 3: "dead_codes", 4: "rounding_code", 6: "vectors_in_need"}
 
 
-def passes(exercise, attempt):
-    """Return whether an attempt passes the check of an exercise, run as a reader runs it."""
-    return chapters.passes(f"6.{exercise}", {"np": np, "vqlib": vqlib, NAMES[exercise]: attempt})
-
-
-def solution(exercise):
-    """Return the chapter's own solution."""
-    name = f"solution_6_{exercise}"
-    return chapters.functions(6, name, given={"np": np})[name]
+passes = functools.partial(chapters.accepts, 6, NAMES)
+solution = functools.partial(chapters.solution, 6)
 
 
 @pytest.mark.parametrize("exercise", NAMES)
