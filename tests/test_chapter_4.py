@@ -7,6 +7,8 @@ import chapters
 import numpy as np
 import pytest
 from keras import ops
+from scipy.stats import spearmanr
+from sklearn.decomposition import PCA
 
 import vqlib
 
@@ -235,3 +237,42 @@ def test_the_bits_are_those_of_a_histogram_of_the_training_images():
         column=3,
     )
     assert text.count("| 49 | 1.0 |") == 3
+
+
+def test_axes_are_named_by_what_the_codes_add_and_grow_with_it():
+    """Codes whose entries say, along three directions of a codebook, how much ink they add and where."""
+    given = {"np": np, "PCA": PCA, "spearmanr": spearmanr}
+    theirs = chapters.functions(4, "describe", "find_axes", given=given)
+    generator = np.random.default_rng(0)
+    k = 40
+    amount, right, down = generator.uniform(1, 3, k), *generator.integers(1, 8, (2, k))
+    added = np.zeros((k, 9, 9, 1))
+    added[np.arange(k), down, right, 0] = amount
+    entries = np.stack([-30 * amount, 5.0 * right, -2.0 * down], axis=1)
+    codebook = entries @ np.linalg.qr(generator.normal(size=(3, 3)))[0]
+    codes = np.append(np.arange(k), generator.integers(k, size=48 * k)).reshape(k, 7, 7)
+    quantities = theirs["describe"](added, codes, np.arange(k))
+    np.testing.assert_allclose(quantities["where its ink is: right"], right - 4, atol=1e-4)
+    np.testing.assert_allclose(quantities["where its ink is: down"], down - 4, atol=1e-4)
+    points, correlation, strongest, shares = theirs["find_axes"](codebook, np.arange(k), quantities)
+    names = [list(quantities)[n] for n in strongest]
+    assert names == ["how much ink it adds", "where its ink is: right", "where its ink is: down"]
+    assert np.all(correlation[strongest, np.arange(3)] > 0.9)
+    assert all(spearmanr(points[:, n], quantities[name]).statistic > 0.9 for n, name in enumerate(names))
+    assert shares[0] > shares[1] > shares[2]
+
+
+def test_border_table_counts_ink_where_the_fields_at_the_border_see_it():
+    images = np.full((4, 28, 28, 1), -0.5)
+    images[0, 6, 10], images[1, 7, 10], images[2, 24, 10], images[3, 10, 24] = 0.5, 0.5, 0.5, 0.5
+    text = shown(
+        "Table: what the fields at the border see",
+        data=types.SimpleNamespace(x_test=images),
+        receptive_field=7,
+        jump=4,
+        by_cell=np.arange(49.0).reshape(7, 7),
+    )
+    assert "| upper | pixel rows 0 to 6 | 25% | 25.0% | 3.0 |" in text
+    assert "| lower | pixel rows 24 to 27 | 25% | 25.0% | 45.0 |" in text
+    assert "| left | pixel columns 0 to 6 | 0% | 0.0% | 21.0 |" in text
+    assert "| right | pixel columns 24 to 27 | 25% | 25.0% | 27.0 |" in text
