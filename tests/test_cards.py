@@ -126,7 +126,7 @@ def test_page_shows_each_method_at_its_best_beta_by_validation(cards, swept, tmp
         ["method", "codes", "beta", "epochs", "MSE", "seeds"],
         ["one", "128", "25", "2", "0.00800 ± 0.00141", "2"],
         ["other", "128", "0.25", "2", "0.00300", "1"],
-        ["rounded", "125", "0", "2", "0.00600", "1"],
+        ["rounded", "125", "–", "2", "0.00600", "1"],
     ]
 
 

@@ -117,13 +117,13 @@ def comparison(rows):
 
         return cell
 
-    def stated(name, form="{:,}"):
-        return lambda group: form.format(group[0][name]) if name in group[0] else ""
+    def stated(name, form="{:,}", zero="0"):
+        return lambda group: (form.format(group[0][name]) if group[0][name] else zero) if name in group[0] else ""
 
     columns = {
         "method": lambda group: group[0]["method"],
         "codes": stated("num_codes"),
-        "beta": stated("beta", "{:g}"),
+        "beta": stated("beta", "{:g}", zero="–"),  # FSQ has none
         "epochs": stated("epochs"),
         **{METRICS[name][1]: measured(name) for name in METRICS},
         "seeds": lambda group: str(len(group)) if "seed" in group[0] else "",
