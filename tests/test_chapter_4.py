@@ -276,3 +276,17 @@ def test_border_table_counts_ink_where_the_fields_at_the_border_see_it():
     assert "| lower | pixel rows 24 to 27 | 25% | 25.0% | 45.0 |" in text
     assert "| left | pixel columns 0 to 6 | 0% | 0.0% | 21.0 |" in text
     assert "| right | pixel columns 24 to 27 | 25% | 25.0% | 27.0 |" in text
+
+
+def test_pixels_of_the_fields_differ_first_in_ink_and_then_in_its_place():
+    """What the text under figure 4.8 says of the fields without any network, here on the digits of scikit-learn."""
+    images = vqlib.load_dataset("digits").x_test
+    corners = range(4, 21, 4)
+    fields = np.concatenate([images[:, y : y + 7, x : x + 7].reshape(-1, 49) for y in corners for x in corners])
+    ink, *places = PCA(n_components=3).fit(fields[fields.max(axis=1) > -0.5]).components_
+    assert abs(ink.mean()) * 7 > 0.9, "its cosine with a field of one grey"
+    x, y = np.meshgrid(np.arange(7.0) - 3, np.arange(7.0) - 3)
+    slopes = np.linalg.lstsq(np.stack([x.ravel(), y.ravel()], axis=1), np.transpose(places), rcond=None)[0]  # (2, 2)
+    explained = np.stack([x.ravel(), y.ravel()], axis=1) @ slopes
+    assert np.all(np.sum(explained**2, axis=0) > 0.8), "from one side of the field to the other"
+    assert abs(slopes[:, 0] @ slopes[:, 1]) < 0.2 * np.prod(np.linalg.norm(slopes, axis=0)), "at right angles"
