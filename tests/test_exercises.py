@@ -209,6 +209,14 @@ def test_blanks_are_told_from_wrong_answers(attempt, capsys):
 def test_the_function_is_named(capsys):
     check(blank, MEAN)
     assert says(capsys).startswith("blank:")
+    cases = (((blank,), 5.0), ((lambda x: x,), 5.0))
+    for case in cases:
+        check(lambda attempt: attempt(5.0), case, name="the_readers")
+    lines = says(capsys).splitlines()
+    assert lines == [
+        "the_readers: nothing returned yet. Fill in the blank and run this cell again.",
+        "the_readers: the check passes.",
+    ]
 
 
 def test_an_attempt_that_changes_its_arguments_does_not_spoil_the_cases():

@@ -16,7 +16,9 @@ SHORT_TEXT = 40  # characters in one
 FEWEST_DIGITS, MOST_DIGITS = 4, 17  # of a float that is shown; 17 tell any two apart
 
 
-def check(attempt: Callable[..., Any], *cases: tuple[Any, ...], tolerance: float = 1e-5) -> bool:
+def check(
+    attempt: Callable[..., Any], *cases: tuple[Any, ...], tolerance: float = 1e-5, name: str | None = None
+) -> bool:
     """Try a function on cases, print what came out, and return whether all of it was right.
 
     Parameters
@@ -29,12 +31,15 @@ def check(attempt: Callable[..., Any], *cases: tuple[Any, ...], tolerance: float
         numbers is wrong. Where both are short, the answer is shown beside what is expected; not where `arguments` is
         empty, because then the number that is expected is itself what the reader looks for.
     tolerance : float
+    name : str, optional
+        What the lines that are printed call it; the function's own name unless given. For a helper that is handed the
+        reader's function: that one's name.
 
     Returns
     -------
     bool
     """
-    name = getattr(attempt, "__name__", "your answer")
+    name = name or getattr(attempt, "__name__", "your answer")
     for arguments, expected, *hint in cases:
         answer = attempt(*copy.deepcopy(arguments))  # an attempt may change them in place
         if answer is None or answer is ...:
