@@ -449,10 +449,13 @@ def chances(prior, codes, place, temperature=1.0, condition=None):
 
 
 def assert_likeliest(offered, expected):
-    """Check that the offers are the likeliest codes, sorted, with their chances: a near tie may go either way."""
+    """Check that the offers are the likeliest codes, sorted, with their chances.
+
+    A near tie may go either way: each of two logits may be off by 0.02.
+    """
     codes = [int(code) for code, _ in offered]
     assert len(set(codes)) == 8
-    np.testing.assert_allclose(expected[codes], np.sort(expected)[:-9:-1], rtol=0.02)
+    np.testing.assert_allclose(expected[codes], np.sort(expected)[:-9:-1], rtol=0.05)
     shares = [float(percent.removeprefix("under ").strip("%")) / 100 for _, percent in offered]
     np.testing.assert_allclose(shares, expected[codes], atol=0.01)
 
