@@ -247,6 +247,89 @@ def test_dropout_is_for_training_alone(rng):
     np.testing.assert_array_equal(sample(dropped, 9, seed=0), sample(plain, 9, seed=0))
 
 
+# Told nothing, and guided
+
+
+def told_or_not(**arguments):
+    """Return a small prior that may be told one of three classes, or nothing."""
+    conditioned = {"condition_shape": (), "num_conditions": 3, "condition_dropout": 0.3, **arguments}
+    return with_random_weights(GatedPixelCNN((3, 4), K, filters=6, num_layers=2, **conditioned), spread=2.0)
+
+
+def test_training_tells_a_share_of_the_examples_nothing(rng):
+    prior = told_or_not()
+    codes = np.repeat(rng.integers(K, size=(1, 3, 4)), 2000, axis=0)
+    labels = rng.integers(3, size=2000)
+    told, untold = np.asarray(prior((codes, labels))), np.asarray(prior((codes, np.full(2000, -1))))
+    assert (told != untold).any(axis=-1).all()
+    trained = np.asarray(prior((codes, labels), training=True))
+    was_told = np.isclose(trained, told, atol=1e-5).all(axis=(1, 2, 3))
+    was_not = np.isclose(trained, untold, atol=1e-5).all(axis=(1, 2, 3))
+    assert (was_told != was_not).all()  # all of the condition, or nothing of it
+    assert abs(was_not.mean() - 0.3) < 0.05
+    assert (np.asarray(prior((codes, labels), training=True)) != trained).any()
+
+
+def test_prior_that_is_told_nothing_is_one_without_a_condition(rng):
+    prior, plain = told_or_not(), GatedPixelCNN((3, 4), K, filters=6, num_layers=2)
+    for layer in plain.network.layers:
+        layer.set_weights(prior.network.get_layer(layer.name).get_weights())
+    codes = rng.integers(K, size=(6, 3, 4))
+    np.testing.assert_allclose(prior((codes, np.full(6, -1))), plain(codes), atol=1e-5)
+    np.testing.assert_array_equal(sample(prior, 20, condition=-1, seed=0), sample(plain, 20, seed=0))
+
+
+@pytest.mark.parametrize("guidance", [0.5, 3.0, -1.0])
+def test_guided_samples_are_drawn_from_the_guided_logits(guidance, rng):
+    prior = told_or_not()
+
+    class GuidedByHand:
+        code_shape, num_embeddings = prior.code_shape, K
+
+        def __call__(self, codes):
+            told, untold = prior((codes, labels)), prior((codes, -np.ones_like(labels)))
+            return told + guidance * (told - untold)
+
+    labels = rng.integers(3, size=60).astype("int32")
+    arguments = {"condition": labels, "guidance": guidance, "seed": 1, "temperature": 0.7}
+    codes = sample(prior, **arguments)
+    np.testing.assert_array_equal(codes, sample_plainly(prior, **arguments))
+    np.testing.assert_array_equal(codes, sample_plainly(GuidedByHand(), 60, seed=1, temperature=0.7))
+    assert (codes != sample(prior, **{**arguments, "guidance": 0.0})).any()
+
+
+def test_guidance_may_change_from_call_to_call_and_be_none():
+    prior = told_or_not()
+    drawn = {guidance: sample(prior, 60, condition=2, seed=1, guidance=guidance) for guidance in (0, 1, 4.0)}
+    assert len({codes.tobytes() for codes in drawn.values()}) == 3
+    np.testing.assert_array_equal(drawn[0], sample(prior, 60, condition=2, seed=1))
+    untold = sample(prior, 60, condition=-1, seed=1)
+    np.testing.assert_array_equal(untold, sample(prior, 60, condition=2, seed=1, guidance=-1))
+
+
+def test_guidance_is_refused_by_a_prior_that_was_always_told(rng):
+    for prior, told in ((wild(), {}), (wild(condition_shape=()), {"condition": 1})):
+        with pytest.raises(ValueError, match=r"guidance=2 was given, but this prior never learned .*condition_dropout"):
+            sample(prior, 3, guidance=2, **told)
+    with pytest.raises(ValueError, match=r"must lie in 0\.\.2 \(num_conditions=3\), but lies in -1\.\.-1"):
+        sample(wild(condition_shape=()), 3, condition=-1)
+    with pytest.raises(ValueError, match=r"must lie in 0\.\.2 .*, or be -1 for nothing, but lies in -2\.\.-2"):
+        sample(told_or_not(), 3, condition=-2)
+
+
+def test_training_that_leaves_out_conditions_is_saved_and_goes_on(rng, tmp_path):
+    prior = told_or_not(dropout=0.1)
+    x = inputs(prior, rng, 40)
+    prior.compile("adam")
+    prior.fit(x, verbose=0)
+    prior.save(tmp_path / "prior.keras")
+    twin = keras.saving.load_model(tmp_path / "prior.keras")
+    assert twin.get_config() == prior.get_config()
+    assert twin.condition_dropout == 0.3
+    np.testing.assert_array_equal(twin(x), prior(x))
+    assert np.isfinite(twin.fit(x, verbose=0).history["loss"][0])
+
+
 # Saving
 
 
@@ -336,6 +419,15 @@ def test_mixed_precision_works(mixed_bfloat16, condition_shape, rng):
         ({"num_layers": 0}, r"num_layers must be an integer of at least 1, but 0 was given"),
         ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, but 1.0 was given"),
         ({"code_shape": (7,)}, r"code_shape must be \(height, width\), but \(7,\) was given"),
+        ({"condition_dropout": 0.1}, r"condition_dropout is for class labels: give condition_shape=\(\)"),
+        (
+            {"condition_shape": (7, 7), "num_conditions": 2, "condition_dropout": 0.1},
+            r"condition_dropout is for class labels",
+        ),
+        (
+            {"condition_shape": (), "num_conditions": 2, "condition_dropout": 1},
+            r"condition_dropout must be at least 0 and below 1, but 1 was",
+        ),
         ({"condition_shape": ()}, r"Give both condition_shape and num_conditions, or neither"),
         ({"num_conditions": 10}, r"Give both .* For class labels, condition_shape=\(\)"),
         ({"condition_shape": (), "num_conditions": 0}, r"num_conditions must be an integer of at least 1"),

@@ -384,6 +384,17 @@ def test_other_grids_and_depths(rng):
     assert [layer.kernel_size for layer in masked_layers(prior)] == [7, 3, 1, 1, 1]
 
 
+def test_dropout_is_for_training_alone(tiny_prior, rng):
+    plain, dropped = tiny_prior(), tiny_prior(dropout=0.5)
+    dropped.set_weights([*plain.get_weights(), *dropped.get_weights()[len(plain.get_weights()) :]])
+    codes = rng.integers(plain.num_embeddings, size=(8, *plain.code_shape))
+    np.testing.assert_array_equal(dropped(codes), plain(codes))
+    np.testing.assert_array_equal(plain(codes, training=True), plain(codes))
+    assert (np.asarray(dropped(codes, training=True)) != np.asarray(dropped(codes, training=True))).any()
+    np.testing.assert_array_equal(vqlib.sample(dropped, 9, seed=0), vqlib.sample(plain, 9, seed=0))
+    assert dropped.get_config()["dropout"] == 0.5
+
+
 def test_saved_prior_gives_the_same_logits(wild_prior, rng, tmp_path):
     codes = rng.integers(K, size=(4, SIDE, SIDE))
     wild_prior.save(tmp_path / "prior.keras")
@@ -484,6 +495,7 @@ def test_code_grid_of_wrong_shape_is_refused(use, shape):
         ({"filters": 1}, r"filters must be at least 2, because half of them are used within a block; 1 was given"),
         ({"num_residual_blocks": -1}, r"num_residual_blocks must be an integer of at least 0, but -1 was given"),
         ({"num_pixelcnn_layers": 1.5}, r"num_pixelcnn_layers must be an integer of at least 0, but 1.5 was given"),
+        ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, but 1.0 was given"),
         ({"condition_shape": (), "num_conditions": 10}, r"PixelCNN takes no condition: .* or take GatedPixelCNN"),
     ],
     ids=str,

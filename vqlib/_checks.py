@@ -26,6 +26,13 @@ def check_positive_integer(name: str, value: Any) -> int:
     return int(value)
 
 
+def check_share(name: str, value: Any) -> float:
+    """Return `value` as a Python float; raise unless it is a number of at least 0 and below 1."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, but {value!r} was given.")
+    return float(value)
+
+
 def check_sizes(name: str, sizes: Any, axes: Sequence[str]) -> tuple[int, ...]:
     """Return `sizes` as a tuple of Python integers; raise unless there is a positive integer for each of the axes."""
     if np.ndim(sizes) != 1 or len(sizes) != len(axes):
@@ -219,6 +226,7 @@ def check_code_range(codes: Any, num_embeddings: int, name: str = "codes") -> No
 def check_condition(prior: Any, condition: Any, number: int | None = None) -> Any:
     """Raise unless `condition` is what conditions a prior: class labels (N,), or grids of codes (N, h', w').
 
+    A prior that learned to be told nothing, with `condition_dropout`, takes the label -1 for that.
     `number` is the N that it must have. Of a tensor inside a compiled function, only dtype and shape are checked.
     Returns the condition; a list as an array.
     """
@@ -234,10 +242,12 @@ def check_condition(prior: Any, condition: Any, number: int | None = None) -> An
     if not is_array(condition):
         return condition
     low, high = range_of(condition) if 0 not in shape else (0, 0)
-    if low < 0 or high >= prior.num_conditions:
+    lowest = -1 if getattr(prior, "condition_dropout", 0) else 0
+    if low < lowest or high >= prior.num_conditions:
+        nothing = ", or be -1 for nothing," if lowest else ""
         raise ValueError(
-            f"condition, {what}, must lie in 0..{prior.num_conditions - 1} (num_conditions={prior.num_conditions}), "
-            f"but lies in {low}..{high}."
+            f"condition, {what}, must lie in 0..{prior.num_conditions - 1} (num_conditions={prior.num_conditions})"
+            f"{nothing or ','} but lies in {low}..{high}."
         )
     return condition
 

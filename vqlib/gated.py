@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from vqlib._checks import check_positive_integer
+from vqlib._checks import check_positive_integer, check_share
 from vqlib._types import Tensor
 from vqlib.code_lookup import CodeLookupMixin
 from vqlib.prior import Dense, Prior
@@ -176,17 +176,55 @@ class TwoStacks:
         return self.logits(self.hidden(ops.relu(here)))
 
 
+@keras.saving.register_keras_serializable("vqlib")
+class ConditionDropout(layers.Layer):
+    """Zeros in place of the condition, for a share of the examples of a training step: (B, 1, 1, C) -> (B, 1, 1, C).
+
+    Ho and Salimans (2022, "Classifier-free diffusion guidance"), algorithm 1. Unlike Dropout it leaves out all of an
+    example's condition or nothing, and scales nothing.
+
+    Parameters
+    ----------
+    rate : float in [0, 1)
+    """
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Return `x`, in training without that of some examples."""
+        if not training:
+            return x
+        is_kept = keras.random.uniform((ops.shape(x)[0], 1, 1, 1), seed=self.seed_generator) >= self.rate
+        return x * ops.cast(is_kept, x.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make this layer anew."""
+        return {**super().get_config(), "rate": self.rate}
+
+
 def build_condition(
-    condition_shape: tuple[int, ...], num_conditions: int | None, code_shape: tuple[int, ...], filters: int
+    condition_shape: tuple[int, ...],
+    num_conditions: int,
+    condition_dropout: float,
+    code_shape: tuple[int, ...],
+    filters: int,
 ) -> keras.Model:
     """Return the model from a condition to what the layers see of it: (B,) -> (B, 1, 1, K'), or -> (B, h, w, F).
 
-    A class label becomes a one-hot vector, the same for all positions. A grid of codes is looked up, brought to the
-    size of the grid to draw, and goes through two ordinary convolutions: all of it is known in advance.
+    A class label becomes a one-hot vector, the same for all positions; -1, and in training a share of the labels,
+    becomes zeros. A grid of codes is looked up, brought to the size of the grid to draw, and goes through two ordinary
+    convolutions: all of it is known in advance.
     """
     condition = keras.Input(condition_shape, dtype="int32", name="condition")
     if condition_shape == ():
-        return keras.Model(condition, ops.one_hot(condition, num_conditions)[:, None, None], name="condition")
+        is_class = ops.equal(condition[:, None], np.arange(num_conditions))  # a one-hot vector, but zeros for -1
+        x = ops.cast(is_class, keras.config.floatx())[:, None, None]
+        if condition_dropout:
+            x = ConditionDropout(condition_dropout, name="condition_dropout")(x)
+        return keras.Model(condition, x, name="condition")
     factors = tuple(n // m for n, m in zip(code_shape, condition_shape, strict=True))
     x = layers.Embedding(num_conditions, filters, name="condition_embedding")(condition)
     x = layers.UpSampling2D(factors, name="condition_up")(x)
@@ -226,6 +264,9 @@ class GatedPixelCNN(Prior):
         () for class labels (B,), (h', w') for grids of codes (B, h', w'); h and w are multiples of h' and w'.
     num_conditions : int, optional
         How many classes, or different codes in these grids, there are.
+    condition_dropout : float in [0, 1)
+        The share of the examples of a training step that are not told their class. Above 0, the label -1 stands for
+        nothing told, and :func:`vqlib.sample` can be given `guidance`.
     """
 
     def __init__(
@@ -237,6 +278,7 @@ class GatedPixelCNN(Prior):
         dropout: float = 0.0,
         condition_shape: Sequence[int] | None = None,
         num_conditions: int | None = None,
+        condition_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -249,9 +291,12 @@ class GatedPixelCNN(Prior):
             )
         self.filters = check_positive_integer("filters", filters)
         self.num_layers = check_positive_integer("num_layers", num_layers)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, but {dropout!r} was given.")
-        self.dropout = float(dropout)
+        self.dropout = check_share("dropout", dropout)
+        self.condition_dropout = check_share("condition_dropout", condition_dropout)
+        if self.condition_dropout and self.condition_shape != ():
+            raise ValueError(
+                "condition_dropout is for class labels: give condition_shape=() and num_conditions, or leave it out."
+            )
         conditioned = self.condition_shape is not None
         self.stacks = TwoStacks(self.num_embeddings, self.filters, self.num_layers, self.dropout, conditioned)
         self.network = self._build_network()
@@ -262,8 +307,11 @@ class GatedPixelCNN(Prior):
         if self.condition_shape is None:
             self._build_vertical_kernels()
             return keras.Model(codes, self.stacks(codes), name="network")
+        assert self.num_conditions is not None  # given together with the shape
         condition = keras.Input(self.condition_shape, dtype="int32", name="condition_codes")
-        features = build_condition(self.condition_shape, self.num_conditions, self.code_shape, self.filters)(condition)
+        features = build_condition(
+            self.condition_shape, self.num_conditions, self.condition_dropout, self.code_shape, self.filters
+        )(condition)
         self._build_vertical_kernels()
         return keras.Model([codes, condition], self.stacks(codes, features), name="network")
 
@@ -285,4 +333,5 @@ class GatedPixelCNN(Prior):
             "dropout": self.dropout,
             "condition_shape": self.condition_shape,
             "num_conditions": self.num_conditions,
+            "condition_dropout": self.condition_dropout,
         }

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from vqlib import _backend as backend
-from vqlib._checks import check_positive_integer
+from vqlib._checks import check_positive_integer, check_share
 from vqlib._types import Tensor
 from vqlib.code_lookup import CodeLookupMixin
 from vqlib.prior import Dense, Prior
@@ -135,11 +135,15 @@ class ResidualBlock:
         Channels of the input, and of the output.
     name : str
         What the names of its layers begin with.
+    dropout : float
+        The share of the masked convolution's channels that a training step leaves out.
     """
 
-    def __init__(self, filters: int, name: str) -> None:
+    def __init__(self, filters: int, name: str, dropout: float = 0.0) -> None:
         self.reduce = Dense(filters, activation="relu", name=f"{name}_in")
         self.masked = MaskedConv2D(filters // 2, 3, "B", activation="relu", name=f"{name}_masked")
+        # none where nothing is left out: files of weights name each layer
+        self.dropout = layers.Dropout(dropout, name=f"{name}_dropout") if dropout else keras.activations.linear
         self.expand = Dense(filters, activation="relu", name=f"{name}_out")
         self.add = layers.Add(name=f"{name}_sum")
 
@@ -154,7 +158,7 @@ class ResidualBlock:
         """
         y = self.reduce(x)
         y = masked(y)
-        y = self.expand(y)
+        y = self.expand(self.dropout(y))
         return self.add([x, y])
 
 
@@ -164,9 +168,11 @@ class MaskedStack:
     A masked layer that reads the codes, residual blocks, masked 1 x 1 layers, logits. A plain object, too.
     """
 
-    def __init__(self, num_embeddings: int, filters: int, num_residual_blocks: int, num_pixelcnn_layers: int) -> None:
+    def __init__(
+        self, num_embeddings: int, filters: int, num_residual_blocks: int, num_pixelcnn_layers: int, dropout: float
+    ) -> None:
         self.first = MaskedCodeConv2D(num_embeddings, filters, 7, "A", activation="relu", name="codes_masked")
-        self.blocks = [ResidualBlock(filters, f"block_{i}") for i in range(num_residual_blocks)]
+        self.blocks = [ResidualBlock(filters, f"block_{i}", dropout) for i in range(num_residual_blocks)]
         self.masked = [
             MaskedConv2D(filters, 1, "B", activation="relu", name=f"masked_{i}") for i in range(num_pixelcnn_layers)
         ]
@@ -205,6 +211,8 @@ class PixelCNN(Prior):
         Channels of the hidden layers; the masked convolutions of the residual blocks have half as many.
     num_residual_blocks, num_pixelcnn_layers : int
         How many residual blocks, and how many masked 1 x 1 layers behind them.
+    dropout : float in [0, 1)
+        The share of the masked convolutions' channels that a training step leaves out, in the residual blocks.
     """
 
     def __init__(
@@ -214,6 +222,7 @@ class PixelCNN(Prior):
         filters: int = 128,
         num_residual_blocks: int = 2,
         num_pixelcnn_layers: int = 2,
+        dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         if {"condition_shape", "num_conditions"} & set(kwargs):
@@ -224,7 +233,10 @@ class PixelCNN(Prior):
             raise ValueError("filters must be at least 2, because half of them are used within a block; 1 was given.")
         self.num_residual_blocks = _check_count("num_residual_blocks", num_residual_blocks)
         self.num_pixelcnn_layers = _check_count("num_pixelcnn_layers", num_pixelcnn_layers)
-        self.stack = MaskedStack(self.num_embeddings, self.filters, self.num_residual_blocks, self.num_pixelcnn_layers)
+        self.dropout = check_share("dropout", dropout)
+        self.stack = MaskedStack(
+            self.num_embeddings, self.filters, self.num_residual_blocks, self.num_pixelcnn_layers, self.dropout
+        )
         codes = keras.Input(self.code_shape, dtype="int32", name="codes")
         self.network = keras.Model(codes, self.stack(codes), name="network")
         self.built = True
@@ -238,6 +250,7 @@ class PixelCNN(Prior):
             "filters": self.filters,
             "num_residual_blocks": self.num_residual_blocks,
             "num_pixelcnn_layers": self.num_pixelcnn_layers,
+            "dropout": self.dropout,
         }
 
 
