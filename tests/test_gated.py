@@ -1,5 +1,7 @@
 """The gated prior: it sees all of the past and nothing else, follows its condition, and is sampled fast and right."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -307,6 +309,15 @@ def test_guidance_may_change_from_call_to_call_and_be_none():
     np.testing.assert_array_equal(untold, sample(prior, 60, condition=2, seed=1, guidance=-1))
 
 
+@pytest.mark.parametrize("guidance", [math.nan, math.inf, "1", [1.0, 2.0], None], ids=str)
+def test_guidance_is_a_finite_number(guidance):
+    prior = told_or_not()
+    with pytest.raises(ValueError, match=r"guidance must be a finite number, but"):
+        sample(prior, 2, condition=1, guidance=guidance)
+    with pytest.raises(ValueError, match=r"values in 0\.\.\d+, or -1 for nothing told"):
+        sample(prior, 2)
+
+
 def test_guidance_is_refused_by_a_prior_that_was_always_told(rng):
     for prior, told in ((wild(), {}), (wild(condition_shape=()), {"condition": 1})):
         with pytest.raises(ValueError, match=r"guidance=2 was given, but this prior never learned .*condition_dropout"):
@@ -418,6 +429,8 @@ def test_mixed_precision_works(mixed_bfloat16, condition_shape, rng):
         ({"filters": 0}, r"filters must be an integer of at least 1, but 0 was given"),
         ({"num_layers": 0}, r"num_layers must be an integer of at least 1, but 0 was given"),
         ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, but 1.0 was given"),
+        ({"dropout": False}, r"dropout must be at least 0 and below 1, but False was given"),
+        ({"dropout": "0.1"}, r"dropout must be at least 0 and below 1, but '0.1' was given"),
         ({"code_shape": (7,)}, r"code_shape must be \(height, width\), but \(7,\) was given"),
         ({"condition_dropout": 0.1}, r"condition_dropout is for class labels: give condition_shape=\(\)"),
         (

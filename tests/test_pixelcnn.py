@@ -384,8 +384,9 @@ def test_other_grids_and_depths(rng):
     assert [layer.kernel_size for layer in masked_layers(prior)] == [7, 3, 1, 1, 1]
 
 
-def test_dropout_is_for_training_alone(tiny_prior, rng):
-    plain, dropped = tiny_prior(), tiny_prior(dropout=0.5)
+@pytest.mark.parametrize("blocks", [0, 2])  # without blocks it is the first layer's dropout alone
+def test_dropout_is_for_training_alone(tiny_prior, rng, blocks):
+    plain, dropped = (tiny_prior(num_residual_blocks=blocks, dropout=dropout) for dropout in (0, 0.5))
     dropped.set_weights([*plain.get_weights(), *dropped.get_weights()[len(plain.get_weights()) :]])
     codes = rng.integers(plain.num_embeddings, size=(8, *plain.code_shape))
     np.testing.assert_array_equal(dropped(codes), plain(codes))

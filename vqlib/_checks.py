@@ -28,7 +28,7 @@ def check_positive_integer(name: str, value: Any) -> int:
 
 def check_share(name: str, value: Any) -> float:
     """Return `value` as a Python float; raise unless it is a number of at least 0 and below 1."""
-    if not 0 <= value < 1:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
         raise ValueError(f"{name} must be at least 0 and below 1, but {value!r} was given.")
     return float(value)
 

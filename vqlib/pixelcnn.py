@@ -123,6 +123,11 @@ class MaskedCodeConv2D(CodeLookupMixin, MaskedConv2D):
         return self.activation(self.sum_looked_up(codes) + self.bias)
 
 
+def dropout_layer(share: float, name: str) -> Callable[[Tensor], Tensor]:
+    """Return a Dropout layer, or none where nothing is left out: files of weights name each layer."""
+    return layers.Dropout(share, name=name) if share else keras.activations.linear
+
+
 class ResidualBlock:
     """A residual block: 1 x 1, masked 3 x 3 with half the channels, 1 x 1, each with a ReLU, added to its input.
 
@@ -142,8 +147,7 @@ class ResidualBlock:
     def __init__(self, filters: int, name: str, dropout: float = 0.0) -> None:
         self.reduce = Dense(filters, activation="relu", name=f"{name}_in")
         self.masked = MaskedConv2D(filters // 2, 3, "B", activation="relu", name=f"{name}_masked")
-        # none where nothing is left out: files of weights name each layer
-        self.dropout = layers.Dropout(dropout, name=f"{name}_dropout") if dropout else keras.activations.linear
+        self.dropout = dropout_layer(dropout, f"{name}_dropout")
         self.expand = Dense(filters, activation="relu", name=f"{name}_out")
         self.add = layers.Add(name=f"{name}_sum")
 
@@ -172,6 +176,7 @@ class MaskedStack:
         self, num_embeddings: int, filters: int, num_residual_blocks: int, num_pixelcnn_layers: int, dropout: float
     ) -> None:
         self.first = MaskedCodeConv2D(num_embeddings, filters, 7, "A", activation="relu", name="codes_masked")
+        self.dropout = dropout_layer(dropout, "codes_dropout")
         self.blocks = [ResidualBlock(filters, f"block_{i}", dropout) for i in range(num_residual_blocks)]
         self.masked = [
             MaskedConv2D(filters, 1, "B", activation="relu", name=f"masked_{i}") for i in range(num_pixelcnn_layers)
@@ -180,7 +185,7 @@ class MaskedStack:
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Return the logits of each position's code: (B, h, w) int -> (B, h, w, K)."""
-        x = self.first(codes)
+        x = self.dropout(self.first(codes))
         for block in self.blocks:
             x = block(x)
         return self.head(x)
@@ -212,7 +217,8 @@ class PixelCNN(Prior):
     num_residual_blocks, num_pixelcnn_layers : int
         How many residual blocks, and how many masked 1 x 1 layers behind them.
     dropout : float in [0, 1)
-        The share of the masked convolutions' channels that a training step leaves out, in the residual blocks.
+        The share of channels that a training step leaves out, behind the masked convolutions of the first layer and of
+        the residual blocks: where the gated prior has it.
     """
 
     def __init__(

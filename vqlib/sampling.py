@@ -1,6 +1,8 @@
 """Codes from a prior, one position after the other: first plainly, then fast."""
 
 import functools
+import math
+import numbers
 import random
 from collections.abc import Callable
 from typing import Any
@@ -98,9 +100,9 @@ def sample(
     temperature : float, above 0
         1 samples the model as it is; below 1 prefers likely codes.
     guidance : float
-        How much more than the prior itself the samples look like their class and like no other: a code is drawn from
-        l + guidance (l - l0), with the logits l told the class and l0 told nothing. It takes twice the work.
-        Classifier-free guidance, Ho and Salimans (2022), equation 6. Only for a prior with `condition_dropout`.
+        How strongly codes are drawn towards the class: from the logits l + guidance (l - l0), over the temperature,
+        with l told the class and l0 told nothing. 0 samples the prior as it is; anything else takes twice the work and
+        memory. Classifier-free guidance, Ho and Salimans (2022), equation 6. Only for a prior with `condition_dropout`.
     seed : int, optional
         The same seed gives the same codes, on the same machine. Without one, each call draws other codes: its seed
         comes from Keras's global one, as those of Keras's layers do, so that after ``keras.utils.set_random_seed(0)``
@@ -228,6 +230,8 @@ def _sample(
             f"temperature must be above 0, but {temperature!r} was given. "
             "For nearly always the likeliest code, use a small one such as 0.01."
         )
+    if not isinstance(guidance, numbers.Real) or not math.isfinite(guidance):
+        raise ValueError(f"guidance must be a finite number, but {guidance!r} was given.")
     if guidance and not getattr(prior, "condition_dropout", 0):
         raise ValueError(
             f"guidance={guidance!r} was given, but this prior never learned what to say when it is told nothing. "
@@ -347,7 +351,8 @@ def _condition(prior: Any, condition: Any) -> tuple[np.ndarray | None, bool]:
         shape = ", ".join(str(n) for n in ("num_samples", *condition_shape))
         raise ValueError(
             f"This prior is conditioned on {what}: give condition, an int array of shape ({shape}), or one of shape "
-            f"{condition_shape} for all samples, with values in 0..{prior.num_conditions - 1}."
+            f"{condition_shape} for all samples, with values in 0..{prior.num_conditions - 1}"
+            f"{', or -1 for nothing told' if getattr(prior, 'condition_dropout', 0) else ''}."
         )
     condition = np.asarray(condition)
     return condition, condition.shape == condition_shape
