@@ -118,7 +118,7 @@ def test_no_command_or_an_unknown_one_gives_a_usage_line_and_2(words, capsys):
     with pytest.raises(SystemExit) as caught:
         command.main(words)
     assert caught.value.code == 2
-    assert "usage: python -m vqlib [-h] {doctor}" in capsys.readouterr().err
+    assert "usage: python -m vqlib [-h] {doctor,compress,decompress}" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ PRINTED = {  # in each section on how to keep a model
     "A whole model": "",
     "Weights alone": "{'mse': 0.0038}",
     "Codes apart from their model": "",
+    "Images in a short file": "",
     "SavedModel": "",
 }
 

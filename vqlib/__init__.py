@@ -6,7 +6,7 @@ The library's own names:
   ``EMAVectorQuantizer``, ``SimVQ``, ``FiniteScalarQuantizer``, ``LookupFreeQuantizer``
 - data and trained weights: ``load_dataset``, ``load_images``, ``Dataset``, ``DatasetNotFoundError``;
   ``load_pretrained``, ``load_card``, and the module ``checkpoints``
-- to use a model: ``sample``, and the modules ``metrics``, ``evaluation`` and ``plots``
+- to use a model: ``sample``, ``compress``, ``decompress``, and the modules ``metrics``, ``evaluation`` and ``plots``
 - to train for long: ``Resumable``
 
 The book's, which its chapters call: ``show_setup``, ``profile``, ``keep_run``, ``kept_runs``, ``check`` and ``lab``.
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vqlib.book.welcome import show_setup
     from vqlib.checkpoints import load_card, load_pretrained
     from vqlib.classifier import Classifier
+    from vqlib.compression import compress, decompress
     from vqlib.data import Dataset, DatasetNotFoundError, load_dataset
     from vqlib.finite_scalar import FiniteScalarQuantizer
     from vqlib.gated import GatedPixelCNN
@@ -63,6 +64,8 @@ __all__ = [
     "__version__",
     "check",
     "checkpoints",
+    "compress",
+    "decompress",
     "evaluation",
     "keep_run",
     "kept_runs",
@@ -96,6 +99,8 @@ _HOMES = {
     "DatasetNotFoundError": "data",
     "Resumable": "book.runs",
     "check": "book.exercises",
+    "compress": "compression",
+    "decompress": "compression",
     "keep_run": "book.runs",
     "kept_runs": "book.runs",
     "lab": "book.labs",

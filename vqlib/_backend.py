@@ -1,9 +1,10 @@
 """What `keras.ops` has not: each function here knows the backends that it is for."""
 
 import collections
+import contextlib
 import functools
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -94,6 +95,38 @@ def argmin(x: Tensor) -> Tensor:
     On TensorFlow, Keras's own tells -0 from 0 by their bits, in operations that exporters do not know.
     """
     return ops.argmin(x, axis=-1) if tf is None else tf.argmin(x, axis=-1, output_type="int32")
+
+
+def tanh(x: Tensor) -> Tensor:
+    """Return ``ops.tanh(x)``; of float64 by the sigmoid, because on JAX Keras's own makes float32 of it."""
+    if keras.backend.standardize_dtype(x.dtype) == "float64":
+        return 2 * ops.sigmoid(2 * x) - 1
+    return ops.tanh(x)
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Within the block, layers that are made are float64 and compute on the processor, whatever else there is.
+
+    In this thread alone: Keras's policy, its device and JAX's float64 are each thread's own.
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    try:
+        with _float64_allowed(), keras.device("cpu:0"):
+            yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _float64_allowed() -> contextlib.AbstractContextManager[Any]:
+    """Keep JAX, which otherwise does so, from taking float32 where float64 was asked for; in this thread alone."""
+    if keras.backend.backend() != "jax":
+        return contextlib.nullcontext()
+    jax: Any = importlib.import_module("jax")
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    return importlib.import_module("jax.experimental").enable_x64(True)  # of older JAX
 
 
 def has_values(tensor: Tensor) -> bool:

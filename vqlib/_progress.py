@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -60,7 +60,7 @@ class Line:
         display(content, raw=True, display_id=self._display_id, update=update)
 
 
-def announced(items: Sequence[Item], what: str) -> Iterator[Item]:
+def announced(items: Sequence[Item], what: str) -> Generator[Item, None, None]:
     """Yield the items of a sequence; when they take longer than PATIENCE, a line says what share of them is done."""
     line, started = Line(), time.monotonic()
     try:

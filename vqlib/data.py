@@ -278,6 +278,11 @@ def to_images(pixels: np.ndarray) -> np.ndarray:
     return rescaled(pixels[..., None] if pixels.ndim == 3 else pixels, 0, 255)
 
 
+def to_pixels(images: np.ndarray) -> np.ndarray:
+    """Turn images in [-0.5, 0.5], or a little beyond, into pixels of the same shape, uint8 in 0..255, rounded."""
+    return np.clip(np.round((images.astype("float64") + 0.5) * 255), 0, 255).astype("uint8")
+
+
 def _described(array: Any) -> str:
     """Return dtype and shape of an array, or the type of what is none, in words."""
     return f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__

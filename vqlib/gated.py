@@ -13,10 +13,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from vqlib import _backend as backend
 from vqlib._checks import check_positive_integer, check_share
 from vqlib._types import Tensor
 from vqlib.code_lookup import CodeLookupMixin
-from vqlib.prior import Dense, Prior
+from vqlib.prior import Dense, Prior, dtype_of_logits
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -78,7 +79,7 @@ class CroppedCodeConv2D(CodeLookupMixin, CroppedConv2D):
 def gate(x: Tensor) -> Tensor:
     """Return tanh of the first half of the channels, times sigmoid of the second: (..., 2 C) -> (..., C)."""
     values, openness = ops.split(x, 2, axis=-1)
-    return ops.tanh(values) * ops.sigmoid(openness)
+    return backend.tanh(values) * ops.sigmoid(openness)
 
 
 class GatedLayer:
@@ -162,7 +163,7 @@ class TwoStacks:
     def __init__(self, num_embeddings: int, filters: int, num_layers: int, dropout: float, conditioned: bool) -> None:
         self.layers = [GatedLayer(n, num_embeddings, filters, dropout, conditioned) for n in range(num_layers)]
         self.hidden = Dense(2 * filters, activation="relu", name="hidden")
-        self.logits = Dense(num_embeddings, dtype="float32", name="logits")
+        self.logits = Dense(num_embeddings, dtype=dtype_of_logits(), name="logits")
 
     def __call__(self, codes: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the logits of each position's code: (B, h, w) int -> (B, h, w, K)."""

@@ -208,6 +208,28 @@ def _pictures(root: pathlib.Path, labels: bool | None) -> tuple[list[Picture], d
     return list(map(Picture, paths, classes, parts)), refused
 
 
+def read_picture(path: pathlib.Path, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Return the pixels of one picture, uint8, of a shape (H, W, C); grey from colours where C is 1.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or has another height or width.
+    """
+    refused: dict[pathlib.Path, str] = {}
+    headers = _headers([Picture(path, "", "")], refused)
+    if refused:
+        raise ValueError(f"{path} cannot be taken: {refused[path]}.")
+    height, width, channels = image_shape
+    if headers[path].size != (height, width):
+        found = " x ".join(map(str, headers[path].size))
+        raise ValueError(f"{path} has {found} pixels, height x width, but the model takes {height} x {width}.")
+    try:
+        return _read(path, (height, width), channels)
+    except Exception as error:  # a damaged file raises anything
+        raise ValueError(f"{path} cannot be taken: {_reason(error)}.") from error
+
+
 def _rows_of_parts(
     parts: Sequence[str], validation: float, test: float, seed: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from vqlib import _backend as backend
 from vqlib._checks import check_positive_integer, check_share
 from vqlib._types import Tensor
 from vqlib.code_lookup import CodeLookupMixin
-from vqlib.prior import Dense, Prior
+from vqlib.prior import Dense, Prior, dtype_of_logits
 
 
 def causal_mask(kernel_size: int, mask_type: str) -> np.ndarray:
@@ -181,7 +181,7 @@ class MaskedStack:
         self.masked = [
             MaskedConv2D(filters, 1, "B", activation="relu", name=f"masked_{i}") for i in range(num_pixelcnn_layers)
         ]
-        self.logits = Dense(num_embeddings, dtype="float32", name="logits")
+        self.logits = Dense(num_embeddings, dtype=dtype_of_logits(), name="logits")
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Return the logits of each position's code: (B, h, w) int -> (B, h, w, K)."""

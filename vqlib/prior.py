@@ -192,6 +192,11 @@ class Dense(keras.layers.Dense):
         return super().call(inputs, **arguments)
 
 
+def dtype_of_logits() -> str:
+    """Return the dtype of the logits' layer: float32 also in mixed precision, float64 where all is float64."""
+    return "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
+
+
 def _check_condition_shape(shape: Sequence[int]) -> tuple[int, ...]:
     """Return the shape as a tuple of Python integers; raise unless it is that of labels or of grids."""
     if np.ndim(shape) != 1 or len(shape) not in (0, 2):

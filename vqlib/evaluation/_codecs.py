@@ -11,7 +11,7 @@ import PIL.features
 import PIL.Image
 
 from vqlib._checks import check_images, to_numpy
-from vqlib.data import to_images
+from vqlib.data import to_images, to_pixels
 from vqlib.metrics import mean_squared_error
 
 # How Pillow writes each format, at its smallest, with and without loss.
@@ -60,7 +60,7 @@ def codec_rate(
     if not len(images):
         raise ValueError("There are no images to measure.")
     options = _options(codec, quality)
-    pixels = np.stack([_pixels(image) for image in images])
+    pixels = np.stack([to_pixels(image) for image in images])
     pictures = [_tile(pixels)] if sheet else list(pixels)
     grey = pixels.shape[-1] == 1
     size, decoded = 0, []
@@ -121,11 +121,6 @@ def codec_rate_at(images: npt.ArrayLike, codec: Literal["JPEG", "WebP"], mse: fl
         return better[0]
     share = math.log(worse[1] / mse) / math.log(worse[1] / better[1])  # of the way from the worse to the better
     return worse[0] ** (1 - share) * better[0] ** share
-
-
-def _pixels(image: np.ndarray) -> np.ndarray:
-    """Return an image in [-0.5, 0.5], or a rounding beyond, as pixels, uint8."""
-    return np.clip(np.round((image.astype("float64") + 0.5) * 255), 0, 255).astype("uint8")
 
 
 def _options(codec: str, quality: int | None) -> dict[str, Any]:
