@@ -14,6 +14,8 @@ from vqlib import (
     FiniteScalarQuantizer,
     GatedPixelCNN,
     LookupFreeQuantizer,
+    ProductQuantizer,
+    ResidualQuantizer,
     SimVQ,
     VectorQuantizer,
     exports,
@@ -108,6 +110,8 @@ UNSHIPPED = {
     "signs": lambda: LookupFreeQuantizer(4),
     "linear map": lambda: SimVQ(8, 4),
     "sphere": lambda: VectorQuantizer(8, 4, normalize=True),
+    "stages": lambda: ResidualQuantizer([VectorQuantizer(8, 4), VectorQuantizer(8, 4)]),
+    "parts": lambda: ProductQuantizer(LookupFreeQuantizer(2), num_parts=2),
 }
 
 

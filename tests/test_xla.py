@@ -105,6 +105,30 @@ def test_vqvae_of_signs(tiny_vqvae, images):
     assert_same_training(lambda: tiny_vqvae(quantizer=vqlib.LookupFreeQuantizer(3), data_variance=0.08), [images])
 
 
+@pytest.mark.parametrize("kind", [vqlib.VectorQuantizer, vqlib.EMAVectorQuantizer])
+def test_vqvae_of_stages_and_of_parts(kind, tiny_vqvae, images):
+    def stages():
+        return started(tiny_vqvae, images, quantizer=vqlib.ResidualQuantizer([kind(8, 4), kind(8, 4)]))
+
+    def parts():
+        return started(tiny_vqvae, images, quantizer=vqlib.ProductQuantizer(kind(8, 2), num_parts=2))
+
+    assert_same_training(stages, [images])
+    assert_same_training(parts, [images])
+
+
+def test_vqvae_whose_stages_are_left_out_at_random(tiny_vqvae, images):
+    def make():
+        quantizers = [vqlib.EMAVectorQuantizer(8, 4), vqlib.EMAVectorQuantizer(8, 4)]
+        return started(tiny_vqvae, images, quantizer=vqlib.ResidualQuantizer(quantizers, stage_dropout=0.5, seed=0))
+
+    # Which are is drawn, and the encoder learns by it; how the stages fare with the first batch is not.
+    (plain, _), (by_xla, weights) = (trained(make, [images[:8]], jit_compile) for jit_compile in (False, True))
+    for name in ("commitment_loss", "stage_1_error", "stage_2_error", "stage_2_perplexity"):
+        np.testing.assert_allclose(by_xla[name], plain[name], rtol=1e-4, err_msg=name)
+    assert all(np.isfinite(w).all() for w in weights)
+
+
 def test_vqvae_of_two_levels(tiny_vqvae2, images):
     assert_same_training(lambda: started(tiny_vqvae2, images), [images], validation_data=images[:4])
 

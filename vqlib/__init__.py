@@ -3,7 +3,8 @@
 The library's own names:
 
 - models and layers: ``VQVAE``, ``VQVAE2``, ``PixelCNN``, ``GatedPixelCNN``, ``Classifier``; ``VectorQuantizer``,
-  ``EMAVectorQuantizer``, ``SimVQ``, ``FiniteScalarQuantizer``, ``LookupFreeQuantizer``
+  ``EMAVectorQuantizer``, ``SimVQ``, ``FiniteScalarQuantizer``, ``LookupFreeQuantizer``, ``ResidualQuantizer``,
+  ``ProductQuantizer``
 - data and trained weights: ``load_dataset``, ``load_images``, ``Dataset``, ``DatasetNotFoundError``;
   ``load_pretrained``, ``load_card``, and the module ``checkpoints``
 - to use a model: ``sample``, ``compress``, ``decompress``, and the modules ``metrics``, ``evaluation`` and ``plots``
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
     from vqlib.lookup_free import LookupFreeQuantizer
     from vqlib.moving_average import EMAVectorQuantizer
     from vqlib.pixelcnn import PixelCNN
+    from vqlib.product import ProductQuantizer
     from vqlib.quantizers import VectorQuantizer
+    from vqlib.residual import ResidualQuantizer
     from vqlib.sampling import sample
     from vqlib.sim_vq import SimVQ
 
@@ -58,6 +61,8 @@ __all__ = [
     "GatedPixelCNN",
     "LookupFreeQuantizer",
     "PixelCNN",
+    "ProductQuantizer",
+    "ResidualQuantizer",
     "Resumable",
     "SimVQ",
     "VectorQuantizer",
@@ -92,6 +97,8 @@ _MODELS = {  # and layers: what Keras has to know to load a model
     "SimVQ": "sim_vq",
     "FiniteScalarQuantizer": "finite_scalar",
     "LookupFreeQuantizer": "lookup_free",
+    "ResidualQuantizer": "residual",
+    "ProductQuantizer": "product",
 }
 _HOMES = {
     **_MODELS,

@@ -45,7 +45,9 @@ def variance(images: np.ndarray) -> float:
 
 
 def in_batches(method: Any, *arrays: Any, dtype: str, batch_size: int, what: str) -> Iterator[tuple[np.ndarray, ...]]:
-    """Yield what a model's method makes of arrays, batch by batch, in NumPy; the method is compiled once.
+    """Yield what a model's method makes of arrays, batch by batch, in NumPy.
+
+    The method is compiled once for all arrays of one shape but for their length.
 
     Parameters
     ----------
@@ -59,7 +61,8 @@ def in_batches(method: Any, *arrays: Any, dtype: str, batch_size: int, what: str
         The name of the work, for the line that says how far it is.
     """
     specs = [keras.KerasTensor((None, *shape_of(array)[1:]), dtype) for array in arrays]
-    run = backend.compiled(method.__self__, method.__name__, method, *specs)
+    name = f"{method.__name__} of {[spec.shape[1:] for spec in specs]}"  # codes may be cut behind one of their stages
+    run = backend.compiled(method.__self__, name, method, *specs)
     for start in announced(range(0, len(arrays[0]), batch_size), what):
         batch = [np.asarray(array[start : start + batch_size], dtype) for array in arrays]
         yield tuple(ops.convert_to_numpy(output) for output in run(*batch))

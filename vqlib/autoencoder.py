@@ -16,7 +16,6 @@ from vqlib._batches import batch_size_for, bytes_of_activations, in_batches, is_
 from vqlib._checks import (
     IMAGE_AXES,
     as_array,
-    check_codes,
     check_image_type,
     check_images,
     check_positive_integer,
@@ -191,7 +190,7 @@ class Autoencoder(CheckedModel):
         data_variance = variance(images)
         if not data_variance > 0:
             raise ValueError("images must not all be of one colour: the loss is divided by their variance.")
-        if any(hasattr(level.quantizer, "initialize") for level in self.levels):
+        if any(level.can_start for level in self.levels):
             if len(images) > IMAGES_TO_ADAPT_TO:
                 images = images[np.random.default_rng(seed).choice(len(images), IMAGES_TO_ADAPT_TO, replace=False)]
             self.initialize_codebook(images, method, seed)
@@ -226,15 +225,15 @@ class Autoencoder(CheckedModel):
             or NaN or infinity. Then no codebook changes.
         """
         images = np.asarray(check_images(images, self.image_shape))
-        places = [place for place, level in enumerate(self.levels) if hasattr(level.quantizer, "initialize")]
+        places = [place for place, level in enumerate(self.levels) if level.can_start]
         if not places:
             kind = type(self.levels[0].quantizer).__name__
             raise TypeError(f"{kind} has no codebook to initialize. Leave this call out.")
         size = batch_size_for(self._bytes_of_encoding(), batch_size)
         for place in places:
             level = self.levels[place]
-            if isinstance(level.quantizer, VectorQuantizer):
-                level.quantizer.check_start(shape_of(images)[0] * math.prod(level.code_shape), method)
+            if hasattr(level.quantizer, "check_start"):
+                level.quantizer.check_start(shape_of(images)[0] * math.prod(level.grid_shape), method)
         if len(places) > 1:  # the first codebook must not move where what a later one starts from is not finite
             self._encode_levels(images, batch_size)
         for place in places:
@@ -311,7 +310,7 @@ class Autoencoder(CheckedModel):
     def _vectors_of(self, images: Any, place: int, seed: int | None, batch_size: int) -> np.ndarray:
         """Return what a level quantizes, (N, D); a sample where there is much of it, so that memory is bounded."""
         level = self.levels[place]
-        cells = int(np.prod(level.code_shape))
+        cells = int(np.prod(level.grid_shape))
         total = cells * len(images)
         drawn = np.arange(total)
         if total > VECTORS_TO_START_FROM:
@@ -325,7 +324,7 @@ class Autoencoder(CheckedModel):
         return np.concatenate(parts)
 
     def _encode_levels(self, images: Any, batch_size: int | None) -> tuple[np.ndarray, ...]:
-        """Return the codes of each level, (N, h, w) int32."""
+        """Return the codes of each level, (N, *code_shape) int32."""
         images = check_images(images, self.image_shape)
         size = batch_size_for(self._bytes_of_encoding(), batch_size)
         grids = tuple(np.empty((len(images), *level.code_shape), "int32") for level in self.levels)
@@ -388,7 +387,8 @@ class VQVAE(Autoencoder):
     quantizer : keras.layers.Layer, optional
         In place of the classic :class:`vqlib.VectorQuantizer`: any layer (..., D) -> (..., D) with ``encode``,
         ``decode``, ``num_embeddings`` and ``embedding_dim``, which adds its losses itself. Then leave K, D and beta
-        out.
+        out. A :class:`vqlib.ResidualQuantizer` or :class:`vqlib.ProductQuantizer` gives each vector several codes, on
+        an axis of their own.
     encoder, decoder : keras.Model, optional
         Networks of your own, (B, H, W, C) -> (B, h, w, D) and (B, h, w, D) -> (B, H, W, C), h x w being the grid of
         codes. `filters` and `strides` are those of the network that is not given.
@@ -396,7 +396,7 @@ class VQVAE(Autoencoder):
     Attributes
     ----------
     code_shape : tuple of int
-        (h, w)
+        (h, w); where the quantizer gives several codes for a vector, (h, w, their number).
     """
 
     def __init__(
@@ -449,9 +449,9 @@ class VQVAE(Autoencoder):
                 f"encoder must make (batch, h, w, {dimension}) of images (batch, {_listed(self.image_shape)}), since "
                 f"embedding_dim of the quantizer is {dimension}, but makes {tuple(z_shape)}."
             )
-        self.code_shape = (z_shape[1], z_shape[2])
+        grid_shape = (z_shape[1], z_shape[2])
         if decoder is None:
-            decoder = build_decoder(self.code_shape, dimension, self.image_shape[2], self.filters, self.strides)
+            decoder = build_decoder(grid_shape, dimension, self.image_shape[2], self.filters, self.strides)
         found = decoder.compute_output_shape((None, *z_shape[1:]))
         if tuple(found[1:]) != self.image_shape:
             raise ValueError(
@@ -459,7 +459,8 @@ class VQVAE(Autoencoder):
                 f"but makes {tuple(found)}. The usual one enlarges by {stride}, the product of the strides."
             )
         self._set_parts(encoder=encoder, quantizer=quantizer, decoder=decoder)
-        self._set_levels(Level("only", quantizer, self.code_shape))
+        self._set_levels(Level("only", quantizer, grid_shape))
+        self.code_shape = self.levels[0].code_shape
         quantizer.build((None, *z_shape[1:]))
         self.built = True
 
@@ -491,7 +492,7 @@ class VQVAE(Autoencoder):
 
         Returns
         -------
-        codes : int32 NumPy array, shape (N, h, w), in 0..K - 1
+        codes : int32 NumPy array, shape (N, *code_shape), in 0..K - 1
 
         Raises
         ------
@@ -508,7 +509,8 @@ class VQVAE(Autoencoder):
 
         Parameters
         ----------
-        codes : int array, shape (N, h, w), in 0..K - 1
+        codes : int array, shape (N, *code_shape), in 0..K - 1
+            Of the stages of a :class:`vqlib.ResidualQuantizer`, the first n will do: ``codes[..., :n]``.
         batch_size : int, optional
             Images decoded at once; as many as half a gigabyte holds by default, and 1024 at most.
 
@@ -517,7 +519,7 @@ class VQVAE(Autoencoder):
         images : float32 NumPy array, shape (N, H, W, C)
             The decoder's outputs: they lie a little beyond [-0.5, 0.5] here and there, so clip what is to be an input.
         """
-        return self._decode_levels([check_codes(codes, self.num_embeddings, self.code_shape)], batch_size)
+        return self._decode_levels([self.levels[0].check_codes(codes)], batch_size)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make this model anew."""

@@ -9,7 +9,7 @@ from keras import layers, ops
 from numpy.typing import ArrayLike
 
 from vqlib._batches import is_finite
-from vqlib._checks import check_codes, check_image_type, check_positive_integer
+from vqlib._checks import check_image_type, check_positive_integer
 from vqlib._defaults import Unset, or_default, unset
 from vqlib._types import Tensor
 from vqlib.autoencoder import Autoencoder, build_decoder, build_encoder
@@ -95,7 +95,7 @@ class VQVAE2(Autoencoder):
     Attributes
     ----------
     code_shapes : pair of tuple of int
-        (h, w) of the top and of the bottom level.
+        (h, w) of the top and of the bottom level, or (h, w, N), as in :class:`vqlib.VQVAE`.
     """
 
     def __init__(
@@ -126,9 +126,9 @@ class VQVAE2(Autoencoder):
         super().__init__(image_shape, 4, data_variance, **{"name": "vqvae2", **kwargs})
         height, width, channels = self.image_shape
         self.filters = widths
-        self.code_shapes = ((height // 4, width // 4), (height // 2, width // 2))
+        grid_shapes = ((height // 4, width // 4), (height // 2, width // 2))
         top_shape, bottom_shape = (
-            (*shape, quantizer.embedding_dim) for shape, quantizer in zip(self.code_shapes, quantizers, strict=True)
+            (*shape, quantizer.embedding_dim) for shape, quantizer in zip(grid_shapes, quantizers, strict=True)
         )
         stem = build_stem(self.image_shape, self.filters[0])
         feature_shape = stem.output_shape[1:]
@@ -142,9 +142,10 @@ class VQVAE2(Autoencoder):
         self._set_levels(
             *(
                 Level(name, quantizer, shape, prefix=f"{name}_")
-                for name, quantizer, shape in zip(LEVELS, quantizers, self.code_shapes, strict=True)
+                for name, quantizer, shape in zip(LEVELS, quantizers, grid_shapes, strict=True)
             )
         )
+        self.code_shapes = tuple(level.code_shape for level in self.levels)
         for quantizer, shape in zip(quantizers, (top_shape, bottom_shape), strict=True):
             quantizer.build((None, *shape))
         self.built = True
@@ -214,7 +215,7 @@ class VQVAE2(Autoencoder):
                 )
             top, bottom = top
         codes = [
-            check_codes(grids, level.quantizer.num_embeddings, level.code_shape, f"{level.name} codes")
+            level.check_codes(grids, f"{level.name} codes")
             for grids, level in zip((top, bottom), self.levels, strict=True)
         ]
         if len(codes[0]) != len(codes[1]):

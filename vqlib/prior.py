@@ -62,6 +62,11 @@ class Prior(CheckedModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if np.ndim(code_shape) == 1 and len(code_shape) == 3:
+            raise ValueError(
+                f"code_shape must be (height, width), with one code at each place, but {tuple(code_shape)} was given. "
+                "A prior takes no stages or parts of a vector's code; train it on one of them: codes[..., 0]."
+            )
         self.code_shape = check_sizes("code_shape", code_shape, ("height", "width"))
         self.num_embeddings = check_positive_integer("num_embeddings", num_embeddings)
         if (condition_shape is None) != (num_conditions is None):

@@ -98,14 +98,24 @@ ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+def check_finite_start(vectors: np.ndarray) -> None:
+    """Raise if there is NaN or infinity among what a codebook is to start from."""
+    if not np.isfinite(vectors).all():
+        raise ValueError(
+            "vectors contain NaN or infinity, on which no codebook can start. An encoder whose training diverged "
+            "gives such vectors: train it again with a lower learning rate."
+        )
+
+
 class Quantized(NamedTuple):
     """What a quantizer makes of vectors (..., D), for who asks it with ``return_quantized=True``."""
 
     z_q: Tensor  # (..., D), what calling the layer returns
-    codes: Tensor  # (...), int32
+    codes: Tensor  # (...), int32; (..., N) of a quantizer with N codes for a vector
     codebook_loss: Tensor | None = None  # scalars, of a quantizer that has them
     commitment_loss: Tensor | None = None
     entropy_loss: Tensor | None = None
+    errors: Tensor | None = None  # (N,), of a residual quantizer: the mean squared error after each stage
 
 
 class Quantizer(keras.layers.Layer):
@@ -113,9 +123,20 @@ class Quantizer(keras.layers.Layer):
 
     A subclass gives ``_search``, (N, D) -> (N,) int32, ``_look_up``, (...) int32 -> (..., D), and ``call``, and names
     in ``losses_given`` what it fills in of the losses of :class:`Quantized`; models have a metric for each.
+
+    Attributes
+    ----------
+    codes_per_vector : int, optional
+        None where a vector has one code, and codes have no axis for more.
     """
 
     losses_given: tuple[str, ...] = ()
+    codes_per_vector: int | None = None
+
+    @property
+    def losses_added(self) -> tuple[str, ...]:
+        """Those of ``losses_given`` that calling the layer adds to the losses of the model."""
+        return self.losses_given
 
     def __init__(self, num_embeddings: int, embedding_dim: int, **kwargs: Any) -> None:
         kwargs["autocast"] = False  # the search needs float32, also under a mixed-precision policy
@@ -141,6 +162,10 @@ class Quantizer(keras.layers.Layer):
         TypeError
             If `z` is not floating point, or a ``keras.Input``, which has no values.
         """
+        return self._encode(self._checked(z))
+
+    def _checked(self, z: Tensor) -> Tensor:
+        """Raise unless `z` can be encoded; return it as a tensor."""
         _refuse_symbol(z, "encode")
         z = ops.convert_to_tensor(z)
         check_vectors(z, self.embedding_dim)
@@ -149,7 +174,7 @@ class Quantizer(keras.layers.Layer):
                 "z contains NaN or infinity, which no codebook entry is near to. An encoder whose training diverged "
                 "gives such vectors: train it again with a lower learning rate."
             )
-        return self._encode(z)
+        return z
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the vectors that `codes` stand for: (...) int32 -> (..., D) float32."""
@@ -189,6 +214,11 @@ class NearestQuantizer(Quantizer):
     learned_by_gradient = True  # rather than by other means
     losses_given = ("codebook_loss", "commitment_loss")
 
+    @property
+    def losses_added(self) -> tuple[str, ...]:
+        """The commitment loss, and the codebook loss where it is to move the entries."""
+        return self.losses_given if self.learned_by_gradient else ("commitment_loss",)
+
     def __init__(
         self, num_embeddings: int, embedding_dim: int, beta: float, estimator: str, normalize: bool, **kwargs: Any
     ) -> None:
@@ -222,9 +252,10 @@ class NearestQuantizer(Quantizer):
         e = self._look_up(codes)  # (..., D)
         codebook_loss = ops.mean((ops.stop_gradient(z) - e) ** 2)
         commitment_loss = self.beta * ops.mean((z - ops.stop_gradient(e)) ** 2)
-        self.add_loss(codebook_loss + commitment_loss if self.learned_by_gradient else commitment_loss)
         z_q = ops.cast(ESTIMATORS[self.estimator](z, e), dtype)
-        return Quantized(z_q, codes, codebook_loss, commitment_loss) if return_quantized else z_q
+        quantized = Quantized(z_q, codes, codebook_loss, commitment_loss)
+        self.add_loss(sum(getattr(quantized, name) for name in self.losses_added))
+        return quantized if return_quantized else z_q
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make this layer anew."""
@@ -344,11 +375,7 @@ class VectorQuantizer(NearestQuantizer):
         check_vectors(vectors, self.embedding_dim)
         vectors = np.reshape(ops.convert_to_numpy(vectors), (-1, self.embedding_dim)).astype("float32")
         self.check_start(len(vectors), method)
-        if not np.isfinite(vectors).all():
-            raise ValueError(
-                "vectors contain NaN or infinity, on which no codebook can start. An encoder whose training diverged "
-                "gives such vectors: train it again with a lower learning rate."
-            )
+        check_finite_start(vectors)
         if len(vectors) > VECTORS_TO_START_FROM:
             vectors = np.random.default_rng(seed).choice(vectors, VECTORS_TO_START_FROM, replace=False)
         vectors = ops.convert_to_numpy(self._placed(vectors))

@@ -381,7 +381,7 @@ def _check_model(model: VQVAE | VQVAE2) -> None:
             )
 
 
-def _listed(shapes: tuple[tuple[int, int], ...]) -> str:
+def _listed(shapes: tuple[tuple[int, ...], ...]) -> str:
     return " and ".join(map(str, shapes))
 
 
