@@ -49,6 +49,11 @@ SCRIPT = """
         return vqlib.VQVAE((4, 4, 1), filters=(4,), data_variance=0.08, quantizer=quantizer)
 
 
+    def stages():
+        quantizer = vqlib.ResidualQuantizer(vqlib.EMAVectorQuantizer(8, 4, decay=0.8), num_stages=2)
+        return vqlib.VQVAE((4, 4, 1), filters=(4,), data_variance=0.08, quantizer=quantizer)
+
+
     def two_levels():
         return vqlib.VQVAE2((4, 4, 1), 8, 4, filters=(4, 4), data_variance=0.08)
 
@@ -82,7 +87,8 @@ SCRIPT = """
     strategies = {"one": tf.distribute.get_strategy(), "two": tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])}
     assert strategies["two"].num_replicas_in_sync == 2
     found = {}
-    work = {autoencoder: images, moving_average: images, two_levels: images, prior: codes, gated: (codes, labels)}
+    autoencoders = dict.fromkeys((autoencoder, moving_average, stages, two_levels), images)
+    work = {**autoencoders, prior: codes, gated: (codes, labels)}
     for make, data in work.items():
         for optimizer in ("sgd", "adam") if make is autoencoder else ("sgd",):
             for devices, strategy in strategies.items():
@@ -124,6 +130,7 @@ PRIOR_METRICS = {"nats_per_code", "bits_per_image", "accuracy"}
         ("autoencoder", "sgd", CODEBOOK_METRICS),
         ("autoencoder", "adam", CODEBOOK_METRICS),
         ("moving_average", "sgd", CODEBOOK_METRICS),
+        ("stages", "sgd", {"reconstruction_loss", "commitment_loss", "stage_2_error", "stage_2_codes_used"}),
         ("two_levels", "sgd", {"reconstruction_loss", "top_codebook_loss", "top_codes_used", "bottom_perplexity"}),
         ("prior", "sgd", PRIOR_METRICS),
         ("gated", "sgd", PRIOR_METRICS),

@@ -627,6 +627,19 @@ def test_each_part_quantizes_its_channels(shared):
     np.testing.assert_allclose(found, weights + 2 * 0.5 * (z - e) / (z.size / 3), rtol=1e-4, atol=1e-6)
 
 
+@SHARED
+def test_averages_of_parts_move_once_a_step_and_after_the_search(shared):
+    z, entries = vectors(), codebooks(3, d=2)
+    quantizer = quantizer_of(entries, EMAVectorQuantizer, ProductQuantizer, shared, {"decay": 0.5})
+    codes, e = quantizer.encode(z), quantizer(z)
+    quantized = quantizer(z, training=True, return_quantized=True)
+    np.testing.assert_array_equal(quantized.codes, codes)
+    np.testing.assert_allclose(quantized.z_q, e, atol=1e-6)
+    for place, part in enumerate(quantizer.quantizers):
+        counts = np.bincount(np.ravel(codes if shared else codes[:, place]), minlength=8)
+        np.testing.assert_allclose(part.counts, 0.5 + 0.5 * counts, rtol=1e-5)
+
+
 def test_the_nearest_entries_of_the_parts_are_the_nearest_product():
     entries = codebooks(3, d=2)
     quantizer = quantizer_of(entries, composite=ProductQuantizer)

@@ -28,6 +28,7 @@ PAGES = {
     "vqlib.checkpoints": "book/keep-and-move",
     "vqlib.code_lookup": "book/speed",
     "vqlib.compression": "book/keep-and-move",
+    "vqlib.composite": "notebooks/06-codebooks",
     "vqlib.data": "book/getting-started",
     "vqlib.data.Dataset": "book/own-data",
     "vqlib.data.DatasetNotFoundError": "book/troubleshooting",
@@ -45,8 +46,10 @@ PAGES = {
     "vqlib.pixelcnn": "notebooks/05-pixelcnn",
     "vqlib.plots": "notebooks/04-seeing-codes",
     "vqlib.prior": "notebooks/05-pixelcnn",
+    "vqlib.product": "notebooks/06-codebooks",
     "vqlib.quantizers": "notebooks/01-quantization",
     "vqlib.range_coder": "book/keep-and-move",
+    "vqlib.residual": "notebooks/06-codebooks",
     "vqlib.sampling": "book/speed",
     "vqlib.sim_vq": "notebooks/06-codebooks",
 }
