@@ -18,6 +18,7 @@ from vqlib import (
     ResidualQuantizer,
     SimVQ,
     VectorQuantizer,
+    autoencoder,
     exports,
     residual,
 )
@@ -449,6 +450,14 @@ def test_a_model_has_an_axis_of_codes_more_and_decodes_a_stream_that_was_cut(tin
     for wrong in (codes[..., :0], codes[..., 0], np.concatenate([codes, codes], axis=-1)):
         with pytest.raises(ValueError, match=r"codes must have shape \(batch, 4, 4, 3\), but have shape"):
             model.decode(wrong)
+
+
+def test_a_start_draws_from_the_vectors_of_a_model_however_many_codes_they_have(tiny_vqvae, images, monkeypatch):
+    monkeypatch.setattr(autoencoder, "VECTORS_TO_START_FROM", 100)
+    given = []
+    monkeypatch.setattr(ResidualQuantizer, "initialize", lambda self, vectors, *_: given.append(len(vectors)))
+    residual_model(tiny_vqvae).initialize_codebook(images)
+    assert given == [100]
 
 
 def test_a_model_measures_each_stage(tiny_vqvae, images):
