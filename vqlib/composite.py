@@ -68,12 +68,6 @@ class CompositeQuantizer(Quantizer):
         """Whether there is a codebook that :meth:`initialize` can start."""
         return any(hasattr(quantizer, "initialize") for quantizer in self.quantizers)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Check the shape; the weights exist from the start."""
-        super().build(input_shape)
-        for quantizer in self.quantizers:
-            quantizer.build((*input_shape[:-1], quantizer.embedding_dim))
-
     def decode(self, codes: Tensor) -> Tensor:
         """Return the vectors that `codes` stand for: (..., N) int32 -> (..., D) float32."""
         number = shape_of(codes)[-1:]
