@@ -492,7 +492,7 @@ class VQVAE(Autoencoder):
 
         Returns
         -------
-        codes : int32 NumPy array, shape (N, *code_shape), in 0..K - 1
+        codes : int32 NumPy array, shape (N, h, w) or (N, h, w, codes a vector), in 0..K - 1
 
         Raises
         ------
@@ -509,7 +509,7 @@ class VQVAE(Autoencoder):
 
         Parameters
         ----------
-        codes : int array, shape (N, *code_shape), in 0..K - 1
+        codes : int array, shape (N, h, w) or (N, h, w, codes a vector), in 0..K - 1
             Of the stages of a :class:`vqlib.ResidualQuantizer`, the first n will do: ``codes[..., :n]``.
         batch_size : int, optional
             Images decoded at once; as many as half a gigabyte holds by default, and 1024 at most.
