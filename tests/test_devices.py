@@ -49,8 +49,9 @@ SCRIPT = """
         return vqlib.VQVAE((4, 4, 1), filters=(4,), data_variance=0.08, quantizer=quantizer)
 
 
-    def stages():
-        quantizer = vqlib.ResidualQuantizer(vqlib.EMAVectorQuantizer(8, 4, decay=0.8), num_stages=2)
+    def stages(stage_dropout=0.0):
+        stage = vqlib.EMAVectorQuantizer(8, 4, decay=0.8)
+        quantizer = vqlib.ResidualQuantizer(stage, num_stages=2, stage_dropout=stage_dropout, seed=0)
         return vqlib.VQVAE((4, 4, 1), filters=(4,), data_variance=0.08, quantizer=quantizer)
 
 
@@ -100,6 +101,13 @@ SCRIPT = """
     restarted.fit(images, batch_size=8, epochs=10, shuffle=False, verbose=0)
     found["restarted"] = [values.numpy() for values in restarted.quantizer.codebook.value.values]
     found["vectors"] = restarted.encoder(images)
+    for stage_dropout in (0.0, 1.0):
+        keras.utils.set_random_seed(0)
+        with strategies["two"].scope():
+            cut = stages(stage_dropout)
+            cut.compile(keras.optimizers.SGD(0.0))
+        for name, value in cut.fit(images, batch_size=8, shuffle=False, verbose=0).history.items():
+            found[f"cut/{stage_dropout}/{name}"] = value
     for devices, strategy in strategies.items():
         keras.utils.set_random_seed(0)
         with strategy.scope():
@@ -164,3 +172,9 @@ def test_entries_restart_on_the_same_vectors_on_all_devices(found):
     np.testing.assert_array_equal(first, second)
     distance = np.linalg.norm(found["vectors"].reshape(-1, 1, 4) - first, axis=-1).min(axis=0)
     assert distance.max() < 0.2 * np.linalg.norm(found["vectors"], axis=-1).max()
+
+
+def test_stages_are_left_out_on_all_devices_and_learn_as_if_they_were_not(found):
+    for name in ("stage_1_error", "stage_2_error", "stage_2_perplexity", "commitment_loss"):
+        np.testing.assert_allclose(found[f"cut/1.0/{name}"], found[f"cut/0.0/{name}"], rtol=1e-4, err_msg=name)
+    assert abs(found["cut/1.0/reconstruction_loss"] / found["cut/0.0/reconstruction_loss"] - 1) > 1e-4

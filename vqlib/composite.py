@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from vqlib._checks import check_positive_integer, check_vectors, shape_of
+from vqlib._checks import check_positive_integer, shape_of
 from vqlib._types import Tensor
-from vqlib.quantizers import Quantizer, check_finite_start
+from vqlib.quantizers import Quantizer, vectors_to_start_from
 
 
 class CompositeQuantizer(Quantizer):
@@ -72,7 +72,7 @@ class CompositeQuantizer(Quantizer):
         """Return the vectors that `codes` stand for: (..., N) int32 -> (..., D) float32."""
         number = shape_of(codes)[-1:]
         fewest = 1 if self.can_be_cut else self.codes_per_vector
-        if not number or (number[0] is not None and not fewest <= number[0] <= self.codes_per_vector):
+        if not number or number[0] is None or not fewest <= number[0] <= self.codes_per_vector:
             expected = f"1 to {self.codes_per_vector}" if self.can_be_cut else f"{self.codes_per_vector}"
             raise ValueError(
                 f"The last axis of codes must hold {expected} codes, one for each {self.part}, "
@@ -89,23 +89,21 @@ class CompositeQuantizer(Quantizer):
         Parameters
         ----------
         vectors : float array, shape (..., D)
+            At least K vectors. Of more than 200,000, as many are drawn, the same for all codebooks.
         method : "kmeans" or "data"
         seed : int, optional
 
         Raises
         ------
         TypeError
-            If there is no codebook to start.
+            If there is no codebook to start, or `vectors` are not floating point.
         ValueError
             As :meth:`vqlib.VectorQuantizer.initialize`. Then nothing changes.
         """
         if not self.can_start:
             raise TypeError(f"No {self.part} has a codebook to initialize. Leave this call out.")
-        check_vectors(vectors, self.embedding_dim)
-        vectors = np.reshape(ops.convert_to_numpy(vectors), (-1, self.embedding_dim)).astype("float32")
-        self.check_start(len(vectors), method)
-        check_finite_start(vectors)  # now, or some would start and a later one not
-        self._initialize(vectors, method, seed)
+        # All is checked now, or some would start and a later one not.
+        self._initialize(vectors_to_start_from(self, vectors, method, seed), method, seed)
 
     def check_start(self, num_vectors: int, method: str) -> None:
         """Raise unless :meth:`initialize` can start from so many vectors, by this method."""
@@ -133,8 +131,10 @@ class CompositeQuantizer(Quantizer):
         make = keras.saving.deserialize_keras_object
         return cls(**{**config, name: [make(each) for each in given] if isinstance(given, list) else make(given)})
 
-    def _call_each(self, vectors: Sequence[Tensor], training: bool | None) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Call each quantizer on its vectors, N times (..., d); return all outputs, and the sums of all losses.
+    def _call_each(
+        self, vectors: Sequence[Tensor], training: bool | None
+    ) -> tuple[list[Tensor], Tensor, dict[str, Tensor]]:
+        """Call each quantizer on its vectors, N times (..., d); return outputs, codes (..., N), and the sums of losses.
 
         A shared one is called once, on all of them, so that averages move once a step.
         """
@@ -147,14 +147,14 @@ class CompositeQuantizer(Quantizer):
                 name: sum(getattr(one, name) for one in found if getattr(one, name) is not None)
                 for name in self.losses_given
             }
-            return [one.z_q for one in found], losses
+            return [one.z_q for one in found], ops.stack([one.codes for one in found], axis=-1), losses
         (quantizer,) = self.quantizers
         one = quantizer(ops.stack(list(vectors), axis=-2), training=training, return_quantized=True)
         if quantizer.losses_added:  # it has added their means
             mean = sum(getattr(one, name) for name in quantizer.losses_added)
             self.add_loss((self.codes_per_vector - 1) * mean)
         losses = {name: self.codes_per_vector * getattr(one, name) for name in self.losses_given}
-        return [one.z_q[..., n, :] for n in range(self.codes_per_vector)], losses
+        return [one.z_q[..., n, :] for n in range(self.codes_per_vector)], one.codes, losses
 
     def _initialize(self, vectors: np.ndarray, method: str, seed: int | None) -> None:
         raise NotImplementedError
@@ -176,7 +176,7 @@ class CompositeQuantizer(Quantizer):
             raise ValueError(f"num_{name} goes with one quantizer for all {name}: leave it out beside a list.")
         each = quantizers if isinstance(quantizers, (list, tuple)) else [quantizers]
         for quantizer in each:
-            if not isinstance(quantizer, Quantizer) or quantizer.codes_per_vector is not None:
+            if not isinstance(quantizer, Quantizer) or isinstance(quantizer, CompositeQuantizer):
                 raise TypeError(
                     f"Each of {name} must be one of vqlib's quantizers that give one code a vector, for example "
                     f"vqlib.EMAVectorQuantizer(16, 16), but {quantizer!r} is not."

@@ -77,6 +77,12 @@ class FiniteScalarQuantizer(Quantizer):
         """Squash each entry into the range that rounds to its levels: -(L // 2) .. (L - 1) // 2."""
         return ops.tanh(z + self._shift) * self._half - self._offset
 
+    def _within_reach(self, z: Tensor) -> Tensor:
+        """Squash each entry into the range whose points have a level within half a step, by a tanh of slope 1."""
+        steps = self._levels // 2  # to a length of 1
+        middle, reach = (-self._offset / steps).astype("float32"), (self._levels / 2 / steps).astype("float32")
+        return middle + reach * ops.tanh((z - middle) / reach)
+
     def _search(self, vectors: Tensor) -> Tensor:
         levels = ops.cast(ops.round(self._bound(vectors)), "int32") + self._levels // 2  # (N, D), from 0
         return ops.sum(levels * self._steps, axis=-1)

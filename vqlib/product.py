@@ -65,9 +65,7 @@ class ProductQuantizer(CompositeQuantizer):
         """
         check_vectors(z, self.embedding_dim)
         dtype = keras.backend.standardize_dtype(z.dtype)
-        z = ops.cast(z, "float32")
-        codes = self._encode(z)  # before the codebooks move
-        z_q, losses = self._call_each(self._split(z), training)
+        z_q, codes, losses = self._call_each(self._split(ops.cast(z, "float32")), training)
         z_q = ops.cast(ops.concatenate(z_q, axis=-1), dtype)
         return Quantized(z_q, codes, **losses) if return_quantized else z_q
 

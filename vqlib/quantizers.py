@@ -98,15 +98,6 @@ ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def check_finite_start(vectors: np.ndarray) -> None:
-    """Raise if there is NaN or infinity among what a codebook is to start from."""
-    if not np.isfinite(vectors).all():
-        raise ValueError(
-            "vectors contain NaN or infinity, on which no codebook can start. An encoder whose training diverged "
-            "gives such vectors: train it again with a lower learning rate."
-        )
-
-
 class Quantized(NamedTuple):
     """What a quantizer makes of vectors (..., D), for who asks it with ``return_quantized=True``."""
 
@@ -123,15 +114,9 @@ class Quantizer(keras.layers.Layer):
 
     A subclass gives ``_search``, (N, D) -> (N,) int32, ``_look_up``, (...) int32 -> (..., D), and ``call``, and names
     in ``losses_given`` what it fills in of the losses of :class:`Quantized`; models have a metric for each.
-
-    Attributes
-    ----------
-    codes_per_vector : int, optional
-        None where a vector has one code, and codes have no axis for more.
     """
 
     losses_given: tuple[str, ...] = ()
-    codes_per_vector: int | None = None
 
     @property
     def losses_added(self) -> tuple[str, ...]:
@@ -183,6 +168,10 @@ class Quantizer(keras.layers.Layer):
         if is_array(codes):
             codes = check_codes(codes, self.num_embeddings)
         return self._look_up(codes)
+
+    def _within_reach(self, z: Tensor) -> Tensor:
+        """Return z, (..., D) float32, as residual codes begin with it: a subclass puts it where no loss keeps it."""
+        return z
 
     def _encode(self, z: Tensor) -> Tensor:
         codes = self._search(ops.cast(ops.reshape(z, (-1, self.embedding_dim)), "float32"))
@@ -275,6 +264,10 @@ class NearestQuantizer(Quantizer):
         # The reshape makes the gradient dense: of a sparse one with repeated rows, Keras's Adam squares each by itself.
         entries = ops.reshape(self._entries(), (self.num_embeddings, self.embedding_dim))
         return ops.take(self._placed(entries), codes, axis=0)  # (..., D)
+
+    def _within_reach(self, z: Tensor) -> Tensor:
+        """Return z on the sphere, where the losses keep it; they tell nothing of its length."""
+        return self._placed(z)
 
     def _placed(self, vectors: Tensor) -> Tensor:
         """Return vectors or entries, (..., D), where they are compared."""
@@ -372,12 +365,7 @@ class VectorQuantizer(NearestQuantizer):
         ValueError
             If the method is unknown, or the vectors are fewer than K or hold NaN or infinity. Then nothing changes.
         """
-        check_vectors(vectors, self.embedding_dim)
-        vectors = np.reshape(ops.convert_to_numpy(vectors), (-1, self.embedding_dim)).astype("float32")
-        self.check_start(len(vectors), method)
-        check_finite_start(vectors)
-        if len(vectors) > VECTORS_TO_START_FROM:
-            vectors = np.random.default_rng(seed).choice(vectors, VECTORS_TO_START_FROM, replace=False)
+        vectors = vectors_to_start_from(self, vectors, method, seed)
         vectors = ops.convert_to_numpy(self._placed(vectors))
         if method == "kmeans":
             from sklearn.cluster import KMeans
@@ -406,3 +394,21 @@ class VectorQuantizer(NearestQuantizer):
 
     def _entries(self) -> Tensor:
         return self.codebook
+
+
+def vectors_to_start_from(quantizer: Any, vectors: Tensor, method: str, seed: int | None) -> np.ndarray:
+    """Return what a quantizer's codebook is to start from, (M, D) float32: `vectors`, or a sample of many.
+
+    Raises a ValueError unless these are enough, by the quantizer's ``check_start``, and finite.
+    """
+    check_vectors(vectors, quantizer.embedding_dim)
+    vectors = np.reshape(ops.convert_to_numpy(vectors), (-1, quantizer.embedding_dim)).astype("float32")
+    quantizer.check_start(len(vectors), method)
+    if not np.isfinite(vectors).all():
+        raise ValueError(
+            "vectors contain NaN or infinity, on which no codebook can start. An encoder whose training diverged "
+            "gives such vectors: train it again with a lower learning rate."
+        )
+    if len(vectors) > VECTORS_TO_START_FROM:
+        vectors = np.random.default_rng(seed).choice(vectors, VECTORS_TO_START_FROM, replace=False)
+    return vectors

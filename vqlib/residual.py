@@ -1,7 +1,7 @@
 """ResidualQuantizer: several codes for each vector, each for what the codes before it left over."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -9,12 +9,10 @@ import numpy as np
 from keras import ops
 
 from vqlib import _keras_internals
-from vqlib._checks import check_positive_integer, check_vectors
+from vqlib._checks import check_vectors
 from vqlib._types import Tensor
 from vqlib.composite import CompositeQuantizer
-from vqlib.quantizers import ESTIMATORS, ROWS_PER_SEARCH, Quantized, Quantizer
-
-CODES_IN_MIND = 128  # the K for which ROWS_PER_SEARCH is meant
+from vqlib.quantizers import ESTIMATORS, Quantized, Quantizer
 
 
 @keras.saving.register_keras_serializable("vqlib")
@@ -35,11 +33,15 @@ class ResidualQuantizer(CompositeQuantizer):
     :meth:`decode` takes them, so a stream of codes can be cut behind any stage.
 
     For z of shape (32, 7, 7, 16) and eight stages, the codes are (32, 7, 7, 8). Each stage chooses what is best for
-    itself, which need not be best for the sum: see :meth:`encode` for a search that looks ahead.
+    itself, which need not be best for the sum.
 
     The losses are the sums of those of the stages. Each sees its residual: the codebook loss of stage n moves only
     entries of stage n, and its commitment loss ``|r_(n-1) - sg[e_n]|²`` is the ``|z - sg[e_1 + ... + e_n]|²`` of Lee et
     al. What is subtracted passes no gradient, or z would get none from the later stages' losses.
+
+    r_0 is not z itself where the first stage has no loss that keeps z near its entries, and z would run away. With
+    :class:`vqlib.FiniteScalarQuantizer` it is z after a tanh, which squashes it into the range of the levels; with
+    ``normalize`` it is z, scaled to length 1. z gets the gradient of that, too.
 
     :class:`vqlib.VQVAE` measures each stage n: ``stage_n_perplexity``, ``stage_n_codes_used`` and ``stage_n_error``,
     the mean squared error of z after n stages.
@@ -53,9 +55,10 @@ class ResidualQuantizer(CompositeQuantizer):
     stage_dropout : float, in [0, 1]
         How many of the examples, the entries of the first axis, are given out in training as the sum of their first n
         stages alone, n drawn from 1..N, each equally likely; so the decoder learns to read streams that were cut. 1 in
-        Zeghidour et al., who call it quantizer dropout; 0.5 leaves half of the examples whole. The stages that are left
-        out learn from the example all the same, because its residuals are those that they see in a stream that is not
-        cut.
+        Zeghidour et al., section III.C, who call it quantizer dropout; 0.5 in Kumar et al. (2023, "High-fidelity audio
+        compression with improved RVQGAN"), section 3.3, since streams that are not cut get worse by it. Unlike there,
+        the stages that are left out learn from the example all the same, because its residuals are those that they see
+        in a stream that is not cut.
     scale : float, above 0
         Stage n quantizes its residual, divided by ``scale**(n - 1)``, and what it gives is multiplied by that; its
         losses are those of the divided residual. 1 for codebooks that learn how large residuals are. With entries that
@@ -120,60 +123,15 @@ class ResidualQuantizer(CompositeQuantizer):
         """
         check_vectors(z, self.embedding_dim)
         dtype = keras.backend.standardize_dtype(z.dtype)
-        z = ops.cast(z, "float32")
-        residuals, codes, parts, errors = [], [], [], []
-        so_far = ops.zeros_like(z)
-        for n, stage in enumerate(self.stages):
-            residuals.append((z - so_far) / self.scale**n)
-            codes.append(stage._encode(residuals[n]))
-            parts.append(ops.stop_gradient(self._entry(n, codes[n])))  # (..., D)
-            so_far = so_far + parts[n]
-            errors.append(ops.mean(ops.stop_gradient(z - so_far) ** 2))
-        _, losses = self._call_each(residuals, training)  # after the search: no codebook moves within it
-        e = self._cut(parts) if training and self.stage_dropout else so_far
+        z = self._prepared(z)
+        seen, codes, entries, left = zip(*self._descend(z), strict=True)
+        _, _, losses = self._call_each(seen, training)  # after the search: no codebook moves within it
+        e = self._cut(entries) if training and self.stage_dropout else sum(entries)
         z_q = ops.cast(ESTIMATORS[self.estimator](z, e), dtype)
         if not return_quantized:
             return z_q
+        errors = [ops.mean(ops.stop_gradient(residual) ** 2) for residual in left]
         return Quantized(z_q, ops.stack(codes, axis=-1), **losses, errors=ops.stack(errors))
-
-    def encode(self, z: Tensor, beam: int = 1) -> Tensor:
-        """Return the codes of each vector, one for each stage: (..., D) float -> (..., N) int32.
-
-        Parameters
-        ----------
-        z : float tensor, shape (..., D)
-        beam : int, at least 1
-            How many candidates are kept after each stage. With 1, each stage takes its code for itself (greedy). With
-            more, every candidate is tried with every entry of the next stage, and of all these the `beam` with the
-            least error go on: what was second best may leave a residual that the next stage fits better. The first
-            candidate after the last stage is taken. With ``K**(N - 1)`` nothing is left out, and the codes are the best
-            that there are. It takes about `beam` times as long. Training is greedy. Where stages share their entries,
-            some candidates are others in another order, and a beam is worth less.
-
-        Returns
-        -------
-        codes : int32 tensor, shape (..., N), in 0..K - 1
-
-        Raises
-        ------
-        ValueError
-            If the last axis is not D, `beam` below 1, or `z` holds NaN or infinity; inside a compiled function, values
-            are not seen.
-        TypeError
-            If `z` is not floating point, or a ``keras.Input``, which has no values.
-        """
-        if check_positive_integer("beam", beam) == 1:
-            return super().encode(z)
-        z = self._checked(z)
-        vectors = ops.cast(ops.reshape(z, (-1, self.embedding_dim)), "float32")
-        rows = max(1, ROWS_PER_SEARCH * CODES_IN_MIND // (beam * self.num_embeddings))
-        total = vectors.shape[0]
-        if not isinstance(total, int) or total <= rows:  # not yet known: None, or a symbol on JAX
-            codes = self._search_ahead(vectors, beam)
-        else:
-            parts = [self._search_ahead(vectors[i : i + rows], beam) for i in range(0, total, rows)]
-            codes = ops.concatenate(parts)
-        return ops.reshape(codes, (*ops.shape(z)[:-1], self.codes_per_vector))
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the vectors that the codes of all stages, or of the first n, stand for: (..., n) -> (..., D) float32.
@@ -200,63 +158,53 @@ class ResidualQuantizer(CompositeQuantizer):
         }
 
     def _encode(self, z: Tensor) -> Tensor:
-        residual, codes = ops.cast(z, "float32"), []
-        for n, stage in enumerate(self.stages):
-            codes.append(stage._encode(residual / self.scale**n))
-            residual = residual - self._entry(n, codes[n])
-        return ops.stack(codes, axis=-1)
+        return ops.stack([codes for _, codes, _, _ in self._descend(self._prepared(z))], axis=-1)
 
     def _look_up(self, codes: Tensor) -> Tensor:
         return sum(self._entry(n, codes[..., n]) for n in range(codes.shape[-1]))
+
+    def _prepared(self, z: Tensor) -> Tensor:
+        """Return r_0, (..., D) float32."""
+        return self.stages[0]._within_reach(ops.cast(z, "float32"))
+
+    def _descend(self, z: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Yield for each stage what it quantizes, its codes (...), what they add to the sum, and what is left over."""
+        residual = z  # (..., D)
+        for n, stage in enumerate(self.stages):
+            seen = residual / self.scale**n
+            codes = stage._encode(seen)
+            entries = ops.stop_gradient(self._entry(n, codes))
+            residual = residual - entries
+            yield seen, codes, entries, residual
 
     def _entry(self, n: int, codes: Tensor) -> Tensor:
         """Return what stage n, from 0, adds to the sum for its codes: (...) -> (..., D)."""
         return self.scale**n * self.stages[n]._look_up(codes)
 
-    def _search_ahead(self, vectors: Tensor, beam: int) -> Tensor:
-        """Return codes of a small error, by a beam search: (M, D) -> (M, N)."""
-        residuals = vectors[:, None]  # (M, b, D), of each of b candidates
-        chosen = ops.zeros_like(residuals[..., :0], "int32")  # (M, b, stages done)
-        for n in range(self.codes_per_vector):
-            entries = self._entry(n, ops.arange(self.num_embeddings, dtype="int32"))  # (K, D)
-            squares = ops.sum(residuals**2, axis=-1)[..., None] + ops.sum(entries**2, axis=-1)
-            errors = squares - 2 * ops.matmul(residuals, ops.transpose(entries))  # (M, b, K)
-            candidates = errors.shape[1] * self.num_embeddings
-            flat = ops.reshape(errors, (-1, candidates))
-            _, places = ops.top_k(-flat, min(beam, candidates))  # the least error first
-            origins = ops.cast(places // self.num_embeddings, "int32")[..., None]
-            codes = ops.cast(places % self.num_embeddings, "int32")  # (M, b)
-            residuals = ops.take_along_axis(residuals, origins, axis=1) - ops.take(entries, codes, axis=0)
-            chosen = ops.concatenate([ops.take_along_axis(chosen, origins, axis=1), codes[..., None]], axis=-1)
-        return chosen[:, 0]
-
-    def _cut(self, parts: Sequence[Tensor]) -> Tensor:
+    def _cut(self, entries: Sequence[Tensor]) -> Tensor:
         """Return the sums of some first stages for some examples, and of all stages for the others: (..., D)."""
-        rank = len(parts[0].shape)
-        shape = (ops.shape(parts[0])[0], *[1] * (rank - 1)) if rank > 1 else (1,)
+        rank = len(entries[0].shape)
+        shape = (ops.shape(entries[0])[0], *[1] * (rank - 1)) if rank > 1 else (1,)
         drawn = self._draw(shape) / self.stage_dropout  # below 1 for those that are cut
-        kept = ops.where(drawn < 1, 1 + ops.floor(drawn * len(parts)), len(parts))  # 1..N
-        return sum(ops.where(kept > n, part, 0.0) for n, part in enumerate(parts))
+        kept = ops.where(drawn < 1, 1 + ops.floor(drawn * len(entries)), len(entries))  # 1..N
+        return sum(ops.where(kept > n, each, 0.0) for n, each in enumerate(entries))
 
     def _initialize(self, vectors: np.ndarray, method: str, seed: int | None) -> None:
-        # Each stage draws anew: of vectors that have become entries of the one before, nothing is left.
+        # Each start draws anew: of vectors that have become entries of the one before, nothing is left.
         seeds = [None if seed is None else seed + n for n in range(max(2, self.codes_per_vector))]
+        vectors = ops.convert_to_numpy(self._prepared(vectors))
         if self.shared:
             (quantizer,) = self.quantizers
             quantizer.initialize(vectors, method, seeds[0])
-            quantizer.initialize(np.concatenate(list(self._residuals(vectors))), method, seeds[1])  # for these, too
+            residuals = [seen for seen, _, _, _ in self._descend(vectors)]
+            quantizer.initialize(ops.concatenate(residuals), method, seeds[1])  # for what is left over, too
             return
-        for n, residual in enumerate(self._residuals(vectors)):
-            if hasattr(self.stages[n], "initialize"):
-                self.stages[n].initialize(residual, method, seeds[n])  # before the next residual is computed
-
-    def _residuals(self, vectors: np.ndarray) -> Any:
-        """Yield what each stage quantizes, (M, D), computed when it is asked for."""
         residual = vectors
         for n, stage in enumerate(self.stages):
-            yield residual / np.float32(self.scale**n)
-            codes = stage.encode(residual / np.float32(self.scale**n))
-            residual = residual - ops.convert_to_numpy(self._entry(n, codes))
+            seen = residual / np.float32(self.scale**n)
+            if hasattr(stage, "initialize"):
+                stage.initialize(seen, method, seeds[n])
+            residual = residual - ops.convert_to_numpy(self._entry(n, stage.encode(seen)))
 
     def _add_state(self, shape: tuple[int, ...], name: str, dtype: str) -> keras.Variable:
         return self.add_weight(
