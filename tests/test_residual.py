@@ -519,6 +519,16 @@ def test_two_levels_of_stages_and_of_parts(tiny_vqvae2, images):
         model.decode(codes[0], codes[1][..., :1])
 
 
+def test_too_few_vectors_for_the_stages_of_one_level_leave_the_other_as_it_is(tiny_vqvae2, images):
+    stages = ResidualQuantizer(EMAVectorQuantizer(512, 4), num_stages=2)
+    model = tiny_vqvae2(quantizers=[EMAVectorQuantizer(8, 4), stages])
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"512 codes need at least as many vectors to start from; 320 were given"):
+        model.initialize_codebook(images)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_priors_refuse_several_codes_at_a_place(tiny_vqvae, images):
     model = residual_model(tiny_vqvae)
     for prior in (vqlib.PixelCNN, vqlib.GatedPixelCNN):

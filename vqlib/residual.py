@@ -44,7 +44,7 @@ class ResidualQuantizer(CompositeQuantizer):
     ``normalize`` it is z, scaled to length 1. z gets the gradient of that, too.
 
     :class:`vqlib.VQVAE` measures each stage n: ``stage_n_perplexity``, ``stage_n_codes_used`` and ``stage_n_error``,
-    the mean squared error of z after n stages.
+    the mean squared error of r_0 after n stages.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class ResidualQuantizer(CompositeQuantizer):
         z_q = ops.cast(ESTIMATORS[self.estimator](z, e), dtype)
         if not return_quantized:
             return z_q
-        errors = [ops.mean(ops.stop_gradient(residual) ** 2) for residual in left]
+        errors = [ops.mean(residual**2) for residual in left]
         return Quantized(z_q, ops.stack(codes, axis=-1), **losses, errors=ops.stack(errors))
 
     def decode(self, codes: Tensor) -> Tensor:
