@@ -22,7 +22,7 @@ class Half(ExportedModel):
 
 
 class Encoder(Half):
-    """Images (B, H, W, C), float32 in [-0.5, 0.5], to codes (B, *code_shape), int32; of two levels, to both."""
+    """Images (B, H, W, C), float32 in [-0.5, 0.5], to int32 codes, B times ``code_shape``; of two levels, to both."""
 
     def call(self, images: Tensor) -> Any:
         """Return the codes."""
@@ -35,7 +35,7 @@ class Encoder(Half):
 
 
 class Decoder(Half):
-    """Codes (B, *code_shape), int32, or those of both levels, to images (B, H, W, C), float32."""
+    """int32 codes, B times ``code_shape``, or those of both levels, to images (B, H, W, C), float32."""
 
     def call(self, codes: Any) -> Tensor:
         """Return the images."""
