@@ -100,7 +100,8 @@ def test_another_file_is_replaced_and_its_folder_made(tmp_path, picture, capsys)
     assert run("compress", picture, file, "--model", "mnist") == 0
     assert run("decompress", file, back) == 0
     assert [path.name for path in (*file.parent.iterdir(), *back.parent.iterdir())] == ["out.vq", "back.png"]
-    assert PIL.Image.open(back).size == (28, 28)
+    with PIL.Image.open(back) as image:
+        assert image.size == (28, 28)
 
 
 @pytest.mark.parametrize("name", ["mnist-vqvae", "minst"])
