@@ -300,6 +300,21 @@ def test_guided_samples_are_drawn_from_the_guided_logits(guidance, rng):
     assert (codes != sample(prior, **{**arguments, "guidance": 0.0})).any()
 
 
+def test_prior_in_double_precision_is_sampled_alike():
+    prior = told_or_not()
+    expected = [sample(prior, 30, condition=1, seed=0, guidance=guidance) for guidance in (0, 2)]
+    keras.config.set_dtype_policy("float64")
+    try:
+        double = GatedPixelCNN.from_config({**prior.get_config(), "dtype": "float64"})
+        double.set_weights(prior.get_weights())
+        for guidance, codes in zip((0, 2), expected, strict=True):
+            for draw in (sample, sample_plainly):
+                drawn = draw(double, 30, condition=1, seed=0, guidance=guidance)
+                assert np.mean((drawn == codes).all(axis=(1, 2))) > 0.9
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
 def test_guidance_may_change_from_call_to_call_and_be_none():
     prior = told_or_not()
     drawn = {guidance: sample(prior, 60, condition=2, seed=1, guidance=guidance) for guidance in (0, 1, 4.0)}

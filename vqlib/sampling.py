@@ -66,9 +66,9 @@ def _plain_loop(
         if is_guided:
             logits = guided(logits, prior((codes, untold(*condition))), guidance)
         logits = ops.reshape(logits, (-1, positions, prior.num_embeddings))[:, position]
-        drawn = ops.argmax(logits / temperature + noise[:, position], axis=-1)  # (N,)
+        drawn = draw_codes(logits, temperature, noise[:, position])  # (N,)
         here = ops.reshape(ops.arange(positions) == position, (height, width)) & ~keep
-        return ops.where(here, ops.cast(drawn, "int32")[:, None, None], codes)
+        return ops.where(here, drawn[:, None, None], codes)
 
     return ops.fori_loop(0, positions, draw, codes)
 
@@ -153,8 +153,8 @@ def _incremental_loop(
         drawn: list[Tensor] = []
         for j in range(width):
             logits = network.step(row, drawn)  # (N, K)
-            code = ops.argmax(logits / temperature + noise_of_row[:, j], axis=-1)  # (N,)
-            drawn.append(ops.where(stays[:, j], known[:, j], ops.cast(code, "int32")))
+            code = draw_codes(logits, temperature, noise_of_row[:, j])  # (N,)
+            drawn.append(ops.where(stays[:, j], known[:, j], code))
         here = ops.reshape(ops.arange(height) == i, (height, 1))
         codes = ops.where(here, ops.stack(drawn, axis=1)[:, None], codes)
         return codes, network.end_row(row, drawn)
@@ -162,9 +162,14 @@ def _incremental_loop(
     return ops.fori_loop(0, height, draw_row, (codes, network.initial_state(ops.shape(codes)[0])))[0]
 
 
+def draw_codes(logits: Tensor, temperature: Tensor, noise: Tensor) -> Tensor:
+    """Return the code with the largest sum of logit over temperature and noise: (N, K) twice -> (N,) int32."""
+    return ops.cast(ops.argmax(ops.cast(logits, "float32") / temperature + noise, axis=-1), "int32")
+
+
 def guided(told: Tensor, untold: Tensor, guidance: Tensor) -> Tensor:
     """Return the logits told a condition, moved away from those told nothing. Ho and Salimans (2022), equation 6."""
-    return told + guidance * (told - untold)
+    return told + ops.cast(guidance, told.dtype) * (told - untold)
 
 
 def untold(condition: Tensor) -> Tensor:
