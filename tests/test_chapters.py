@@ -279,7 +279,7 @@ SOURCES_OF_NUMBERS = [
     ("07-gated-prior", "costs 6% fewer bits", "an exercise"),
     ("07-gated-prior", "10% *further*", "an exercise"),
     ("07-gated-prior", "hardly notices 99% garbage", "the weights of equation 7.4"),
-    ("08-two-levels", "Its top prior needs 0.3 bits an image", "an exercise"),
+    ("09-two-levels", "Its top prior needs 0.3 bits an image", "an exercise"),
     ("keep-and-move", "below 0.00001; a grey level is 0.0039", "tests/test_export.py reads it from the page; 1/255"),
     ("keep-and-move", "below 0.00001, since all codes agree", "tests/test_export.py reads it from the page"),
     ("keep-and-move", "below 0.0001 nats", "tests/test_export.py reads it from the page"),

@@ -820,7 +820,7 @@ INVITED = {
     "05-pixelcnn": "prior",
     "06-codebooks": "cloud",
     "07-gated-prior": "prior",
-    "08-two-levels": "levels",
+    "09-two-levels": "levels",
 }
 
 
@@ -1008,7 +1008,7 @@ FIGURES = {  # of the labs, and how their captions begin
     "slopes": ("02-straight-through", "Figure 2.1. The loss as a function of one encoder output: a staircase"),
     "prior": ("05-pixelcnn", "Figure 5.9. One sample being written"),
     "cloud": ("06-codebooks", "Figure 6.4. A restart puts the dead entries among the points"),
-    "levels": ("08-two-levels", "Figure 8.3. The codes of two digits, A and B, with one level exchanged"),
+    "levels": ("09-two-levels", "Figure 9.3. The codes of two digits, A and B, with one level exchanged"),
 }
 ABOVE = """(caption) => {
   let part = caption;

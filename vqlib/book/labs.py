@@ -74,10 +74,10 @@ LABS = {
     "levels": Room(
         "Two levels",
         ("arithmetic", "hierarchy", "easel", "levels"),
-        "08-two-levels",
+        "09-two-levels",
         'the top codes are of the first image, the bottom codes of the second. Press "All first" below the bottom '
         'codes; then choose "Second image" and paint some cells of either level.',
-        "8.3",
+        "9.3",
     ),
     "prior": Room(
         "The prior at work",

@@ -1,5 +1,5 @@
 // @ts-check
-// The arithmetic of a VQVAE with two levels of codes, as chapter 8 builds it: the bottom is told the quantized top.
+// The arithmetic of a VQVAE with two levels of codes, as chapter 9 builds it: the bottom is told the quantized top.
 "use strict";
 
 (() => {

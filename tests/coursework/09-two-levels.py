@@ -1,4 +1,4 @@
-# Answers to assignment 8 that are right in other words, or wrong, in place of the reference solution. The title of each
+# Answers to assignment 9 that are right in other words, or wrong, in place of the reference solution. The title of each
 # names its question and the points that it has to get; `says` is what a failed check has to tell.
 # ruff: noqa: E402, F811, F821
 
