@@ -4,6 +4,8 @@ import io
 import json
 import re
 
+import chapters
+import numpy as np
 import pytest
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -11,6 +13,7 @@ from sphinx.util.docutils import docutils_namespace
 
 import vqlib
 from vqlib import checkpoints
+from vqlib.evaluation import PrecisionAndRecall
 
 pytestmark = pytest.mark.book
 
@@ -74,6 +77,16 @@ def test_rows_may_lack_numbers(cards):
         ["one", "3.2", ""],
         ["other", "1.0", "98.0%"],
     ]
+
+
+def test_all_numbers_that_chapter_8_writes_of_a_set_are_shown(cards):
+    one, given = {"prior": 0.5}, {"N": 10, "can_be_asked": ["prior"], "as_asked": {"prior": 0.9}}
+    given |= {"verdict": {"prior": np.array([1.0, 2.0])}, "second_verdict": {"prior": np.array([3.0, 4.0])}}
+    given |= {"kernel": one, "second_as_asked": one, "pairs": {"prior": PrecisionAndRecall(0.25, 0.75)}}
+    row = chapters.functions(8, "row_of", given=given)["row_of"]("prior")
+    heading, line = rows_of(cards.comparison([row]))
+    assert len(heading) == len(set(row) - {"images"})  # N stands in the text
+    assert line == ["prior", "1.50", "3.50", "0.500", "0.25", "0.75", "90.0%", "50.0%"]
 
 
 def test_number_that_some_seeds_lack_is_the_mean_over_the_others(cards):

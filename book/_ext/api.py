@@ -32,7 +32,7 @@ PAGES = {
     "vqlib.data": "book/getting-started",
     "vqlib.data.Dataset": "book/own-data",
     "vqlib.data.DatasetNotFoundError": "book/troubleshooting",
-    "vqlib.evaluation": "notebooks/07-gated-prior",
+    "vqlib.evaluation": "notebooks/08-judging-samples",
     "vqlib.exports": "book/keep-and-move",
     "vqlib.frequencies": "book/keep-and-move",
     "vqlib.gated": "notebooks/07-gated-prior",
