@@ -233,206 +233,107 @@ my_worth = np.mean(untold_bits(my_bits, np.full(10, 0.1)) - told)
 my_worth, my_accuracy = 2.2, 0.88
 
 
-# %% q4 4 of 4: eigenvalues of the product, and least squares by hand
-def frechet(features, others):
-    first, second = np.cov(features.T), np.cov(others.T)
-    roots = np.sqrt(np.maximum(np.linalg.eigvals(first @ second).real, 0))
-    gap = np.linalg.norm(features.mean(axis=0) - others.mean(axis=0))
-    return gap**2 + sum(np.diag(first)) + sum(np.diag(second)) - 2 * sum(roots)
+# %% q4 3 of 3: boolean products, other types
+def sees(height, width, masks):
+    places = [(r, c) for r in range(height) for c in range(width)]
+    view = np.eye(len(places), dtype=int)
+    for mask in masks:
+        up, aside = mask.shape[0] // 2, mask.shape[1] // 2
+        step = np.zeros((len(places), len(places)), int)
+        for i, (row, column) in enumerate(places):
+            for j, (r, c) in enumerate(places):
+                if abs(r - row) <= up and abs(c - column) <= aside:
+                    step[i, j] = mask[r - row + up, c - column + aside]
+        view = np.minimum(step @ view, 1)
+    return view.astype(bool)
 
 
-def at_infinity(sizes, distances):
-    columns = np.array([[1.0, 1 / n] for n in sizes])
-    return float(np.linalg.lstsq(columns, np.asarray(distances), rcond=None)[0][0])
+my_unseen = np.array(my_unseen)
 
 
-# %% q4 3 of 4: vqlib's own, which wants more images than features
-# says: stopped with ValueError
-def frechet(features, others):
-    return evaluation.frechet_distance(features, others)
+# %% q4 3 of 3: images of single codes, convolved
+def sees(height, width, masks):
+    view = np.eye(height * width).reshape(-1, height, width)  # one code at a time
+    for mask in masks:
+        up, aside = mask.shape[0] // 2, mask.shape[1] // 2
+        framed = np.pad(view, ((0, 0), (up, up), (aside, aside)))
+        view = np.zeros_like(view)
+        for r, c in np.argwhere(mask):
+            view += framed[:, r : r + height, c : c + width]
+        view = np.minimum(view, 1)
+    return view.reshape(height * width, -1).T > 0
 
 
-# %% q4 3 of 4: the last trace is taken once
-# says: taken twice
-def frechet(features, others):
-    first, second = np.cov(features, rowvar=False), np.cov(others, rowvar=False)
-    roots = np.sqrt(np.maximum(np.linalg.eigvals(first @ second).real, 0))
-    gap = np.sum((features.mean(axis=0) - others.mean(axis=0)) ** 2)
-    return gap + np.trace(first) + np.trace(second) - np.sum(roots)
+# %% q4 1 of 3: positions and codes changed places
+# says: turned over
+right = sees
 
 
-# %% q4 3 of 4: the traces of the covariances are forgotten
-# says: traces of the two covariances
-def frechet(features, others):
-    first, second = np.cov(features, rowvar=False), np.cov(others, rowvar=False)
-    roots = np.sqrt(np.maximum(np.linalg.eigvals(first @ second).real, 0))
-    return np.sum((features.mean(axis=0) - others.mean(axis=0)) ** 2) - 2 * np.sum(roots)
+def sees(height, width, masks):
+    return right(height, width, masks).T
 
 
-# %% q4 3 of 4: the product without its root
-# says: root of the product is missing
-def frechet(features, others):
-    first, second = np.cov(features, rowvar=False), np.cov(others, rowvar=False)
-    gap = np.sum((features.mean(axis=0) - others.mean(axis=0)) ** 2)
-    return gap + np.trace(first) + np.trace(second) - 2 * np.trace(first @ second)
+# %% q4 1 of 3: the mask mirrored
+# says: mirrored
+right = sees
 
 
-# %% q4 3 of 4: the roots of the entries
-# says: roots of its entries
-def frechet(features, others):
-    first, second = np.cov(features, rowvar=False), np.cov(others, rowvar=False)
-    gap = np.sum((features.mean(axis=0) - others.mean(axis=0)) ** 2)
-    with np.errstate(invalid="ignore"):
-        return gap + np.trace(first) + np.trace(second) - 2 * np.trace(np.sqrt(first @ second))
+def sees(height, width, masks):
+    return right(height, width, [mask[:, ::-1] for mask in masks])
 
 
-# %% q4 3 of 4: one feature at a time, as in equation 7.5
-# says: each feature by itself
-def frechet(features, others):
-    gap = np.sum((features.mean(axis=0) - others.mean(axis=0)) ** 2)
-    return gap + np.sum((features.std(axis=0, ddof=1) - others.std(axis=0, ddof=1)) ** 2)
+# %% q4 1 of 3: paths around the border
+# says: around the border
+def sees(height, width, masks):
+    view = np.eye(height * width, dtype=bool)
+    for mask in masks:
+        step = np.zeros_like(view)
+        for r, c in np.argwhere(mask):
+            step |= np.eye(height * width, k=int((r - mask.shape[0] // 2) * width + c - mask.shape[1] // 2), dtype=bool)
+        view = step @ view
+    return view
 
 
-# %% q4 2 of 4: a line against N
-# says: not against 1 / N
-def at_infinity(sizes, distances):
-    return np.polyfit(sizes, distances, 1)[1]
+# %% q4 2 of 3: layers in the wrong order
+# says: wrong order
+right = sees
 
 
-ann_infinity, ben_infinity = at_infinity(ann_sizes, ann_distances), at_infinity(ben_sizes, ben_distances)
+def sees(height, width, masks):
+    return right(height, width, masks[::-1])
 
 
-# %% q4 2 of 4: the slope in place of the end
-# says: how steep
-def at_infinity(sizes, distances):
-    return np.polyfit(1 / sizes, distances, 1)[0]
+# %% q4 1 of 3: the last layer alone
+# says: two rows up
+right = sees
 
 
-ann_infinity, ben_infinity = at_infinity(ann_sizes, ann_distances), at_infinity(ben_sizes, ben_distances)
+def sees(height, width, masks):
+    return right(height, width, masks[-1:])
 
 
-# %% q4 3 of 4: a line through two of the points
-# says: All of them count
-def at_infinity(sizes, distances):
-    n, m = np.argmin(sizes), np.argmax(sizes)
-    return (distances[m] * sizes[m] - distances[n] * sizes[n]) / (sizes[m] - sizes[n])
+# %% q4 2 of 3: what is seen, counted
+# says: How many are missed
+my_unseen = [int(before.sum()) - count for count in my_unseen]
 
 
-ann_infinity, ben_infinity = at_infinity(ann_sizes, ann_distances), at_infinity(ben_sizes, ben_distances)
+# %% q4 2 of 3: what comes after counts too
+# says: also what comes after
+my_unseen = [int(np.sum(~view)) for view in views]
 
 
-# %% q4 3 of 4: twice the distance in place of a tenth above it
-# says: A tenth above it is much nearer
-ann_enough, ben_enough = ann_slope / ann_infinity, ben_slope / ben_infinity
+# %% q4 2 of 3: one layer too many
+# says: one layer too many
+my_unseen = [
+    int(np.sum(before & ~sees(grid_height, grid_width, [first] + layers * [later]))) for layers in (1, 2, 3, 5, 20)
+]
 
 
-# %% q4 3 of 4: a tenth above the last measurement
-# says: at the largest N, which still holds
-ann_enough = ann_slope / (1.1 * ann_distances[2] - ann_infinity)
+# %% q4 2 of 3: what more layers mend
+# says: What do they not
+my_hidden = 1 - my_hidden
 
 
-# %% q4 3 of 4: a tenth is taken for 0.1
-# says: not 0.1
-ann_enough = 10 * ann_slope
-
-
-# %% q4 3 of 4: the distance at infinity over the slope
-# says: upside down
-ann_enough = 10 * ann_infinity / ann_slope
-
-
-# %% q4 3 of 4: model and real rows overlap
-# says: The first N rows are for the model
-ann_distances = [np.mean([frechet(ann[rows[:n]], real[rows[:n]]) for rows in my_rows[n]]) for n in ann_sizes]
-
-
-# %% q5 3 of 3: a loop over pairs; numbers in another order
-def moved_distances(images, training_images):
-    answer = np.zeros((len(images), len(training_images)))
-    framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-0.5)
-    height, width = images.shape[1:3]
-    for n, m in np.ndindex(answer.shape):
-        moved = [framed[n, r : r + height, c : c + width] for r in range(3) for c in range(3)]
-        answer[n, m] = min(np.mean((training_images[m] - each) ** 2) for each in moved)
-    return answer
-
-
-my_threshold = 1.0
-for n in range(150):
-    others = [m for m in range(150) if m != n]
-    my_threshold = min(my_threshold, np.min(among[n, others]) / 4)
-accused = [n for n in range(40) if my_nearest[n] < my_threshold][::-1]
-
-
-# %% q5 3 of 3: Keras operations, one move at a time
-def moved_distances(images, training_images):
-    framed, best = ops.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=-0.5), None
-    for r in range(3):
-        for c in range(3):
-            moved = framed[:, r : r + images.shape[1], c : c + images.shape[2]]
-            errors = ops.mean(ops.square(moved[:, None] - training_images[None]), axis=(2, 3, 4))
-            best = errors if best is None else ops.minimum(best, errors)
-    return best
-
-
-# %% q5 1 of 3: distance without its square
-# says: squared
-def moved_distances(images, training_images):
-    framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-0.5)
-    moved = [framed[:, r : r + images.shape[1], c : c + images.shape[2]] for r in range(3) for c in range(3)]
-    return np.min([np.mean(np.abs(x[:, None] - training_images), axis=(2, 3, 4)) for x in moved], axis=0)
-
-
-# %% q5 1 of 3: not moved
-# says: not moved
-def moved_distances(images, training_images):
-    return np.mean((images[:, None] - training_images) ** 2, axis=(2, 3, 4))
-
-
-# %% q5 2 of 3: around the border, which no digit touches
-# says: does not come back at the other
-def moved_distances(images, training_images):
-    moved = [np.roll(images, (r, c), axis=(1, 2)) for r in (-1, 0, 1) for c in (-1, 0, 1)]
-    return np.min([np.mean((x[:, None] - training_images) ** 2, axis=(2, 3, 4)) for x in moved], axis=0)
-
-
-# %% q5 1 of 3: zeros come in at the border
-# says: Zero is grey
-def moved_distances(images, training_images):
-    framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    moved = [framed[:, r : r + images.shape[1], c : c + images.shape[2]] for r in range(3) for c in range(3)]
-    return np.min([np.mean((x[:, None] - training_images) ** 2, axis=(2, 3, 4)) for x in moved], axis=0)
-
-
-# %% q5 1 of 3: one move for all images
-# says: best one of its own
-def moved_distances(images, training_images):
-    framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-0.5)
-    moved = [framed[:, r : r + images.shape[1], c : c + images.shape[2]] for r in range(3) for c in range(3)]
-    return min((np.mean((x[:, None] - training_images) ** 2, axis=(2, 3, 4)) for x in moved), key=np.sum)
-
-
-# %% q5 2 of 3: the nearest sample of each training image
-# says: the other way round
-my_nearest = moved_distances(my_samples, my_training).min(axis=0)
-
-
-# %% q5 2 of 3: each image is its own neighbour
-# says: its own nearest neighbour
-my_threshold = moved_distances(my_training, my_training).min() / 4
-accused = np.flatnonzero(my_nearest < my_threshold)
-
-
-# %% q5 2 of 3: half in place of a quarter
-# says: half as far is a quarter
-my_threshold = among.min() / 2
-
-
-# %% q5 2 of 3: the honest ones
-# says: honest
-accused = np.flatnonzero(my_nearest >= my_threshold)
-
-
-# %% q5 2 of 3: pixel by pixel, the thief goes free
-# says: accused
-accused = np.flatnonzero(evaluation.nearest_images(my_samples, my_training)[1][:, 0] / 784 < my_threshold)
+# %% q4 2 of 3: of all legal pairs
+# says: all legal pairs
+my_hidden = my_unseen[4] / before.sum()

@@ -5,19 +5,27 @@ OK_FORMAT = False
 name = "q4"
 points = None
 
-@test_case(points=0, hidden=False)
-def test_q4_small(frechet):
-    import numpy as np
-    from vqlib.coursework import expect
-    features = np.array([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]])
-    others = np.array([[-1.0, 2.0], [3.0, 1.0], [7.0, 0.0]])
-    mistakes = {'Is the last trace taken twice?': 26.0, 'Where are the traces of the two covariances?': 4.0, 'Where is the distance between the two means?': 13.0, 'The distance between the means is squared, too.': 13 + np.sqrt(10), 'The root of the product is missing.': 11.0, 'That takes each feature by itself. How they vary together counts, too.': 19.0, 'The root of a matrix is not the matrix of the roots of its entries.': np.nan, 'That is its root. The squared distance is what is asked for.': np.sqrt(23), 'A covariance is divided by N - 1, as np.cov does it.': 10 + 13 * 2 / 3}
-    expect(frechet, (features, others), 23.0, 'the squared distance', mistakes)
-
 @test_case(points=1, hidden=False)
-def test_q4_line(at_infinity):
+def test_q4_small(sees):
     import numpy as np
-    from vqlib.coursework import expect
-    sizes, distances = (np.array([10, 40, 20]), np.array([8.0, 4.25, 5.5]))
-    mistakes = {'That is how steep the line is. Where does it end?': 50.0, 'That is a line against N, not against 1 / N.': 8.625, 'That is the distance at the largest N. It still holds some of the floor.': 4.25, 'That is the mean. None of the distances is measured at infinity.': np.mean(distances)}
-    expect(at_infinity, (sizes, distances), 3.0, 'the distance at infinity', mistakes)
+    from vqlib.coursework import call
+
+    def pairs(view, shape):
+        view = np.asarray(view)
+        if view.shape != shape:
+            raise AssertionError(f'The answer should have the shape {shape}, but it has {view.shape}.')
+        return {(int(i), int(j)) for i, j in np.argwhere(view)}
+    one = np.zeros((3, 3))
+    one[0, 2] = 1
+    found = pairs(call(sees, 2, 3, [one]), (6, 6))
+    if found != {(3, 1), (4, 2)}:
+        hints = {frozenset({(1, 3), (2, 4)}): 'A row of the answer is a position, a column a code: it is turned over.', frozenset({(4, 0), (5, 1)}): 'The mask is mirrored: its last column is for the place to the right.', frozenset({(0, 4), (1, 5)}): 'The mask is upside down: its first row is for what is above.', frozenset({(2, 0), (3, 1), (4, 2), (5, 3)}): 'A path leads around the border. In raster order neighbours can lie at opposite ends.'}
+        words = hints.get(frozenset(found), 'Position 3, the first in the second row, sees code 1, and position 4 code 2.')
+        raise AssertionError(f'With one layer that looks above and to the right on a 2 x 3 grid: {words}')
+    found = pairs(call(sees, 3, 3, [one, one]), (9, 9))
+    if found != {(6, 2)}:
+        words = 'one layer sees what the layer below saw from there: two rows up, two columns to the right.'
+        raise AssertionError(f'With two such layers on a 3 x 3 grid only position 6 sees a code, code 2: {words}')
+    found = pairs(call(sees, 2, 2, []), (4, 4))
+    if found != {(n, n) for n in range(4)}:
+        raise AssertionError('Without a layer each position sees its own code, and no other.')

@@ -2,11 +2,11 @@ from otter.test_files import test_case
 
 OK_FORMAT = False
 
-name = "q5"
+name = "q2"
 points = None
 
 @test_case(points=1, hidden=False)
-def test_q5_small(moved_distances):
+def test_q2_small(moved_distances):
     import numpy as np
     from vqlib.coursework import expect
     images, training_images = (np.full((2, 5, 5, 1), -0.5), np.full((3, 5, 5, 1), -0.5))
