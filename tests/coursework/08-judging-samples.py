@@ -135,12 +135,12 @@ accused = [n for n in range(40) if my_nearest[n] < my_threshold][::-1]
 
 # %% q2 3 of 3: Keras operations, one move at a time
 def moved_distances(images, training_images):
-    framed, best = ops.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=-0.5), None
+    framed, best = keras.ops.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=-0.5), None
     for r in range(3):
         for c in range(3):
             moved = framed[:, r : r + images.shape[1], c : c + images.shape[2]]
-            errors = ops.mean(ops.square(moved[:, None] - training_images[None]), axis=(2, 3, 4))
-            best = errors if best is None else ops.minimum(best, errors)
+            errors = keras.ops.mean(keras.ops.square(moved[:, None] - training_images[None]), axis=(2, 3, 4))
+            best = errors if best is None else keras.ops.minimum(best, errors)
     return best
 
 
@@ -286,7 +286,7 @@ def bits_at(bits, psnr, mse):
 
 
 # %% q4 1 of 3: bits without their logarithm
-# says: in logarithms of the bits
+# says: in logarithms 800
 def bits_at(bits, psnr, mse):
     order = np.argsort(psnr)
     return np.interp(-10 * np.log10(mse), psnr[order], bits[order], left=np.nan, right=np.nan)

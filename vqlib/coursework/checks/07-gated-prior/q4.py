@@ -20,7 +20,8 @@ def test_q4_small(sees):
     found = pairs(call(sees, 2, 3, [one]), (6, 6))
     if found != {(3, 1), (4, 2)}:
         hints = {frozenset({(1, 3), (2, 4)}): 'A row of the answer is a position, a column a code: it is turned over.', frozenset({(4, 0), (5, 1)}): 'The mask is mirrored: its last column is for the place to the right.', frozenset({(0, 4), (1, 5)}): 'The mask is upside down: its first row is for what is above.', frozenset({(2, 0), (3, 1), (4, 2), (5, 3)}): 'A path leads around the border. In raster order neighbours can lie at opposite ends.'}
-        words = hints.get(frozenset(found), 'Position 3, the first in the second row, sees code 1, and position 4 code 2.')
+        otherwise = 'Position 3, the first in the second row, sees code 1, and position 4 code 2.'
+        words = hints.get(frozenset(found), otherwise)
         raise AssertionError(f'With one layer that looks above and to the right on a 2 x 3 grid: {words}')
     found = pairs(call(sees, 3, 3, [one, one]), (9, 9))
     if found != {(6, 2)}:
