@@ -444,6 +444,19 @@ def test_own_networks_are_trained_encode_and_decode(own_networks, images):
     np.testing.assert_allclose(model.decode(codes), np.clip(expected, -0.5, 0.5), atol=1e-6)
 
 
+def test_decoded_images_are_valid_images(images):
+    model = VQVAE((8, 8, 1), 8, 4, filters=(3,), strides=2)
+    codes = np.random.default_rng(0).integers(0, 8, (40, 4, 4)).astype("int32")
+    scale = 20 / np.std(model.decode(codes))
+    for weight in model.decoder.trainable_variables[-2:]:
+        weight.assign(weight * scale)
+    expected = np.asarray(model.decoder(model.quantizer.decode(codes)))
+    assert expected.min() < -1 < 1 < expected.max()
+    decoded = model.decode(codes, batch_size=16)
+    np.testing.assert_allclose(decoded, np.clip(expected, -0.5, 0.5), atol=1e-4)
+    assert model.encode(decoded).shape == (40, 4, 4)
+
+
 def test_an_own_encoder_goes_with_the_usual_decoder_of_the_same_strides(own_networks, images):
     encoder, _ = own_networks(grid=(4, 4))
     model = VQVAE((8, 8, 1), 8, 4, filters=(3,), strides=2, encoder=encoder)

@@ -131,7 +131,7 @@ def check_images(images: Any, image_shape: Sequence[int] | None = None, name: st
         raise ValueError(
             f"{name} must lie in [-0.5, 0.5], but lie in [{low:.7g}, {high:.7g}]. "
             "For pixels in 0..255, convert: images / 255 - 0.5; for pixels in [0, 1]: images - 0.5. "
-            "What a decoder made may lie a little beyond: clip it, np.clip(images, -0.5, 0.5)."
+            "What a decoder alone made may lie a little beyond: clip it, np.clip(images, -0.5, 0.5)."
         )
     return images
 

@@ -24,6 +24,7 @@ from vqlib._checks import (
     shape_of,
 )
 from vqlib._defaults import Unset, or_default, unset
+from vqlib._forms import OURS
 from vqlib._model import CheckedModel, learned_by_gradient, warn_of_loss_watchers
 from vqlib._progress import announced
 from vqlib._types import Tensor
@@ -348,7 +349,7 @@ class Autoencoder(CheckedModel):
         images = np.empty((len(codes[0]), *self.image_shape), "float32")
         done = 0
         for (part,) in in_batches(self._decode_batch, *codes, dtype="int32", batch_size=size, what="autoencoder"):
-            images[done : done + len(part)] = part
+            np.clip(part, *OURS, out=images[done : done + len(part)])
             done += len(part)
         return images
 
@@ -517,7 +518,7 @@ class VQVAE(Autoencoder):
         Returns
         -------
         images : float32 NumPy array, shape (N, H, W, C)
-            The decoder's outputs: they lie a little beyond [-0.5, 0.5] here and there, so clip what is to be an input.
+            In [-0.5, 0.5]. The decoder's own outputs lie a little beyond here and there; that is cut off.
         """
         return self._decode_levels([self.levels[0].check_codes(codes)], batch_size)
 

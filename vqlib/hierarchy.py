@@ -206,7 +206,7 @@ class VQVAE2(Autoencoder):
         Returns
         -------
         images : float32 NumPy array, shape (N, H, W, C)
-            The decoder's outputs: they lie a little beyond [-0.5, 0.5] here and there, so clip what is to be an input.
+            In [-0.5, 0.5]. The decoder's own outputs lie a little beyond here and there; that is cut off.
         """
         if bottom is None:
             if not isinstance(top, (tuple, list)) or len(top) != 2:
