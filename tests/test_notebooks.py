@@ -152,7 +152,7 @@ def test_no_link_of_a_notebook_needs_the_book_beside_it(path):
 @every_notebook
 def test_way_back_stands_below_the_title(path):
     title, way_back = nbformat.read(path, as_version=4).cells[:2]
-    assert re.fullmatch(r"# \d\. .+", title.source)
+    assert re.fullmatch(r"# \d+\. .+", title.source)
     owner, name = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"].split("/")[-2:]
     pages = f"https://{owner}.github.io/{name}"
     assert f"[This chapter in the book]({pages}/notebooks/{path.stem}.html)" in way_back.source
