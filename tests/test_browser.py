@@ -12,7 +12,7 @@ from browsers import BOOK, PATIENCE, SCHEMES, WIDTHS, audit, find_browser, open_
 
 pytestmark = pytest.mark.browser
 
-CHAPTERS = [path.stem for path in sorted(BOOK.glob("0*.md"))]
+CHAPTERS = [path.stem for path in sorted(BOOK.glob("[0-9][0-9]-*.md"))]
 
 # What a page shows once MathJax, where the page loads it, has set all formulas. A command that MathJax does not know
 # stays as text with its backslash.
