@@ -148,3 +148,78 @@ def test_plain_prior_without_its_relus():
     masked = [layer for layer in prior.network.layers if isinstance(layer, MaskedConv2D)]
     assert len(masked) == 5
     assert all(layer.activation is keras.activations.linear for layer in masked)
+
+
+@pytest.fixture(scope="module")
+def mean():
+    """Return the mean of a number over the three runs of a prior that the shipped one's card has."""
+    rows = vqlib.load_card("mnist-ema-prior")["rows"]
+
+    def mean(method, name):
+        values = [row[name] for row in rows if row["method"] == method]
+        assert len(values) == 3
+        return np.mean(values)
+
+    return mean
+
+
+PLAIN, LINEAR, RIVAL = "plain", "plain, no ReLUs", "plain, no ReLUs, dropout"
+CUT, GATED, TOLD = "gated, blind spot put back", "gated", "gated, told the class"
+
+
+def steps(mean, name):
+    """What each row is worth to the next one, in the chapter's order."""
+    values = [mean(method, name) for method in (PLAIN, LINEAR, RIVAL, CUT, GATED)]
+    return -np.diff(values)
+
+
+def test_most_of_the_bits_are_those_of_mending_the_rival(mean):
+    relus, dropout, gates, blind_spot = steps(mean, "test_bits_per_image")
+    assert relus + dropout > 0.6 * (relus + dropout + gates + blind_spot)
+    assert gates == pytest.approx(1, abs=0.2)
+    assert blind_spot == min(relus, dropout, gates, blind_spot) > 0
+
+
+def test_samples_mind_the_blind_spot_more_than_gates_and_dropout(mean):
+    relus, dropout, gates, blind_spot = steps(mean, "frechet_excess")
+    assert relus > blind_spot > max(dropout, gates)
+    rows = vqlib.load_card("mnist-ema-prior")["rows"]
+    distance = {(row["method"], row["seed"]): row["frechet_excess"] for row in rows}
+    for one, other, is_sure in ((LINEAR, RIVAL, False), (RIVAL, CUT, False), (CUT, GATED, True)):
+        gaps = [distance[one, seed] - distance[other, seed] for seed in range(3)]
+        assert (np.mean(gaps) > np.std(gaps, ddof=1)) is np.bool_(is_sure)
+
+
+def test_plan_and_labels_are_two_thirds_of_the_distance_and_nothing_told_is_worst(mean):
+    assert mean(TOLD, "frechet_excess") / mean(GATED, "frechet_excess") == pytest.approx(1 / 3, abs=0.04)
+    assert mean(TOLD, "frechet_excess_untold") > mean(PLAIN, "frechet_excess")
+
+
+def test_a_little_guidance_is_better_by_both_judges_and_more_is_not(mean):
+    runs = [row["guided"] for row in vqlib.load_card("mnist-ema-prior")["rows"] if row["method"] == TOLD]
+    others = sorted(mean(method, "frechet_excess") for method in (PLAIN, LINEAR, RIVAL, CUT, GATED, TOLD))
+    for run in runs:
+        strengths, distances, read = zip(*(point.values() for point in run), strict=True)
+        assert strengths == (0, 0.25, 0.5, 1, 2)
+        assert np.argmin(distances) == 1
+        assert list(read) == sorted(read)
+        assert read[2] > 0.985
+        assert others[-2] < distances[-1] < others[-1]
+        assert distances[3] == pytest.approx(2 * distances[0], rel=0.1)
+        assert distances[4] == pytest.approx(5 * distances[0], rel=0.1)
+
+
+def test_short_trainings_prefer_higher_rates():
+    tuning = vqlib.load_card("mnist-ema-prior")["tuning"]
+
+    def bits(method, epochs, option):
+        rows = [row for row in tuning if row["method"] == method and row["epochs"] == epochs and option in row]
+        return {row[option]: row["val_bits_per_image"] for row in rows}
+
+    short, whole = bits(GATED, 3, "peak"), bits(GATED, 15, "peak")
+    assert min(short, key=short.get) == 0.006
+    assert whole[0.006] > max(whole[0.002], whole[0.004]) + 0.5
+    assert whole[0.002] == pytest.approx(whole[0.004], abs=0.1)
+    assert min(bits(RIVAL, 3, "peak").items(), key=lambda pair: pair[1])[0] == 0.003
+    assert bits(RIVAL, 15, "peak")[0.003] < bits(RIVAL, 15, "peak")[0.0015]
+    assert min(bits(RIVAL, 15, "dropout").items(), key=lambda pair: pair[1])[0] == 0.2
