@@ -171,6 +171,11 @@
     for (let n = 0; n < sums.length; n++) out.values[start + n] = relu && sums[n] < 0 ? 0 : sums[n];
   }
 
+  /** Cut off what is no pixel, as vqlib's decode does. @param {Grid} image @returns {Grid} */
+  function clipped(image) {
+    return { ...image, values: image.values.map((value) => Math.min(Math.max(value, -0.5), 0.5)) };
+  }
+
   // ---------------------------------------------------------------- Search and look-up
 
   /**
@@ -242,11 +247,11 @@
       const zq = lookUp(codes, width, codebook); // (7, 7, 16)
       const wide = convolveTransposed(zq, ...up1, 2, true); // (14, 14, 64)
       const wider = convolveTransposed(wide, ...up0, 2, true); // (28, 28, 32)
-      return convolveTransposed(wider, ...toPixels, 1, false); // (28, 28, 1)
+      return clipped(convolveTransposed(wider, ...toPixels, 1, false)); // (28, 28, 1)
     }
 
     return { encode, decode, numEmbeddings: codebook.shape[0] };
   }
 
-  vqlabs.arithmetic = { convolve, convolveTransposed, lookUp, makeVQVAE, search, turned, unpack };
+  vqlabs.arithmetic = { clipped, convolve, convolveTransposed, lookUp, makeVQVAE, search, turned, unpack };
 })();

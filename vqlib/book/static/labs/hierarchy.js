@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const { convolve, convolveTransposed, lookUp, search, turned } = vqlabs.arithmetic;
+  const { clipped, convolve, convolveTransposed, lookUp, search, turned } = vqlabs.arithmetic;
   /** @typedef {{height: number, width: number, depth: number, values: Float32Array}} Grid */
   /** @typedef {{shape: number[], values: Float32Array}} Weight */
 
@@ -65,7 +65,7 @@
       const both = beside(enlarged, lookUp(bottom, 2 * width, codebooks.bottom)); // (14, 14, 32)
       const wide = convolveTransposed(both, ...up1, 1, true); // (14, 14, 32)
       const wider = convolveTransposed(wide, ...up0, 2, true); // (28, 28, 32)
-      return convolveTransposed(wider, ...toPixels, 1, false); // (28, 28, 1)
+      return clipped(convolveTransposed(wider, ...toPixels, 1, false)); // (28, 28, 1)
     }
 
     return { encode, decode, numEmbeddings: { top: codebooks.top.shape[0], bottom: codebooks.bottom.shape[0] } };
