@@ -16,12 +16,12 @@ def test_q1_shapes(build):
     shape = np.shape(call(models[0], np.zeros((2, 24, 16, 3), 'float32')))
     if shape != (2, 6, 4, 5):
         hint = causes.get(shape, '')
-        raise AssertionError(f'From (2, 24, 16, 3) the encoder makes {shape}, in place of (2, 6, 4, 5). {hint}')
+        raise AssertionError(f'From (2, 24, 16, 3) the encoder makes {shape}, instead of (2, 6, 4, 5). {hint}')
     causes = {(2, 24, 16, 1): 'How many channels has the image?', (2, 6, 4, 3): 'Which layers double the size?', (2, 12, 8, 3): 'One of the two doublings is missing.', (2, 24, 16, 6): 'The last layer, to the channels of the image, is missing.'}
     shape = np.shape(call(models[1], np.zeros((2, 6, 4, 5), 'float32')))
     if shape != (2, 24, 16, 3):
         hint = causes.get(shape, '')
-        raise AssertionError(f'From (2, 6, 4, 5) the decoder makes {shape}, in place of (2, 24, 16, 3). {hint}')
+        raise AssertionError(f'From (2, 6, 4, 5) the decoder makes {shape}, instead of (2, 24, 16, 3). {hint}')
 
 @test_case(points=0, hidden=False)
 def test_q1_numbers_are_there(env):
