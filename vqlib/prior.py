@@ -1,4 +1,4 @@
-"""What every prior over grids of codes does, whatever its network: loss, metrics, training, checks."""
+"""What every model of grids of codes does, whatever its network, and what every prior does: loss, metrics, training."""
 
 import contextlib
 from collections.abc import Sequence
@@ -26,18 +26,15 @@ from vqlib.code_lookup import look_up_where_it_pays, multiplying
 from vqlib.metrics import BitsPerImage
 
 
-class Prior(CheckedModel):
-    """A prior over grids of codes: a product over positions, each given those before it in raster order.
+class CodeModel(CheckedModel):
+    """A model of grids of codes, which may be told a class or another grid: shapes, checks, export.
 
-    Called on codes (B, h, w) int it returns logits (B, h, w, K): those at a position depend only on codes above it, or
-    to its left in the same row. It is trained without targets, on codes alone: they are their own.
+    Called on codes (B, h, w) int, or where it is conditioned on the pair (codes, condition), it returns logits
+    (B, h, w, K). It is trained without targets, on codes alone: they are their own.
 
-    A subclass gives ``get_config`` and `self.network`, from codes (B, h, w) int to logits (B, h, w, K) float32, or,
-    where it is conditioned, from [codes, condition]. It has names fixed for all of its layers: the same weights make
-    the same file. How to draw from it fast, see :func:`vqlib.incremental.incremental`.
-
-    Metrics, over the dataset: ``loss`` and ``nats_per_code``, the mean negative log-likelihood of a code;
-    ``bits_per_image``, the same for a whole grid, in bits; ``accuracy``, how often the likeliest code is right.
+    A subclass gives ``compute_loss``, ``get_config`` and `self.network`, from codes (B, h, w) int to logits
+    (B, h, w, K) float32, or, where it is conditioned, from [codes, condition]. It has names fixed for all of its
+    layers: the same weights make the same file.
 
     Parameters
     ----------
@@ -46,7 +43,7 @@ class Prior(CheckedModel):
     num_embeddings : int
         K, the number of codes.
     condition_shape : tuple of int, optional
-        () where class labels condition the prior, (h', w') where a grid of codes does.
+        () where class labels condition the model, (h', w') where a grid of codes does.
     num_conditions : int, optional
         How many labels, or codes of that grid, there are.
     """
@@ -79,39 +76,19 @@ class Prior(CheckedModel):
         self.num_conditions = (
             None if num_conditions is None else check_positive_integer("num_conditions", num_conditions)
         )
-        self.nats_per_code = keras.metrics.Mean(name="nats_per_code")
-        self.bits_per_image = BitsPerImage(self.code_shape)
-        self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
 
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
         """Return the logits of each position's code: (B, h, w) int -> (B, h, w, K) float32.
 
-        A conditioned prior takes the pair (codes, condition).
+        A conditioned model takes the pair (codes, condition).
         """
         codes, *condition = self._parts(inputs)
         check_code_type(codes, self.code_shape)
         if is_array(codes):
-            check_code_range(codes, self.num_embeddings)
+            self._check_code_range(codes)
         for each in condition:
             check_condition(self, each)
         return self.network([codes, *condition] if condition else codes, training=training)
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Tensor = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Tensor:
-        """Return the mean negative log-likelihood of a code, in nats. The codes are their own targets."""
-        refuse_sample_weight(sample_weight)
-        codes = self._parts(x)[0]
-        nats = keras.losses.sparse_categorical_crossentropy(codes, y_pred, from_logits=True)  # (B, h, w)
-        self.nats_per_code.update_state(nats)
-        self.bits_per_image.update_state(nats)
-        self.accuracy.update_state(codes, y_pred)
-        return backend.share_of_replica(ops.mean(nats))
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Configure the training, see ``keras.Model.compile``.
@@ -122,7 +99,7 @@ class Prior(CheckedModel):
         look_up_where_it_pays(self.network, self.jit_compile)
 
     def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:
-        """Write the prior for use without Keras, see ``keras.Model.export``; it need not have been called before.
+        """Write the model for use without Keras, see ``keras.Model.export``; it need not have been called before.
 
         TensorFlow alone has sparse sums: for all other formats, the first layer multiplies one-hot vectors instead.
         """
@@ -136,6 +113,10 @@ class Prior(CheckedModel):
             return codes
         return codes, keras.InputSpec(shape=(None, *self.condition_shape), dtype="int32", name="condition")
 
+    def _check_code_range(self, codes: Any, purpose: str = "") -> None:
+        """Raise unless codes lie in 0..K - 1."""
+        check_code_range(codes, self.num_embeddings, f"codes {purpose}".strip())
+
     def _check_inputs(self, x: Any, purpose: str) -> Any:
         """Raise unless `x` are codes, or the pair (codes, condition); return them, lists as arrays."""
         name = f"codes {purpose}"
@@ -143,7 +124,7 @@ class Prior(CheckedModel):
         codes = as_array(codes, name)
         check_code_type(codes, self.code_shape, name)
         if is_array(codes):
-            check_code_range(codes, self.num_embeddings, name)
+            self._check_code_range(codes, purpose)
         if not condition:
             return codes
         return codes, check_condition(self, condition[0], shape_of(codes)[0])
@@ -179,6 +160,52 @@ class Prior(CheckedModel):
                 "alone: dataset.map(lambda codes, condition: ((codes, condition),))."
             )
         return list(inputs)
+
+
+class Prior(CodeModel):
+    """A prior over grids of codes: a product over positions, each given those before it in raster order.
+
+    The logits at a position depend only on codes above it, or to its left in the same row. How to draw from it fast,
+    see :func:`vqlib.incremental.incremental`.
+
+    Metrics, over the dataset: ``loss`` and ``nats_per_code``, the mean negative log-likelihood of a code;
+    ``bits_per_image``, the same for a whole grid, in bits; ``accuracy``, how often the likeliest code is right.
+
+    Parameters
+    ----------
+    code_shape, num_embeddings, condition_shape, num_conditions
+        As for :class:`CodeModel`.
+    """
+
+    def __init__(
+        self,
+        code_shape: Sequence[int],
+        num_embeddings: int,
+        condition_shape: Sequence[int] | None = None,
+        num_conditions: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(code_shape, num_embeddings, condition_shape, num_conditions, **kwargs)
+        self.nats_per_code = keras.metrics.Mean(name="nats_per_code")
+        self.bits_per_image = BitsPerImage(self.code_shape)
+        self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Tensor = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the mean negative log-likelihood of a code, in nats. The codes are their own targets."""
+        refuse_sample_weight(sample_weight)
+        codes = self._parts(x)[0]
+        nats = keras.losses.sparse_categorical_crossentropy(codes, y_pred, from_logits=True)  # (B, h, w)
+        self.nats_per_code.update_state(nats)
+        self.bits_per_image.update_state(nats)
+        self.accuracy.update_state(codes, y_pred)
+        return backend.share_of_replica(ops.mean(nats))
 
 
 @keras.saving.register_keras_serializable("vqlib")
