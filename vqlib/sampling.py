@@ -1,9 +1,6 @@
 """Codes from a prior, one position after the other: first plainly, then fast."""
 
 import functools
-import math
-import numbers
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +9,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from vqlib import _backend as backend
-from vqlib._checks import check_codes, check_condition, check_positive_integer, dtype_of
 from vqlib._progress import announced
+from vqlib._sampling_arguments import check_prior, starting_point
 from vqlib._types import Tensor
+from vqlib.drawing import Strengths, generator_of, guided, untold
 from vqlib.incremental import Incremental, incremental
 
 SAMPLES_AT_ONCE = 1024  # at most, and fewer of large grids:
@@ -30,6 +27,8 @@ def sample_plainly(
     *,
     temperature: float = 1.0,
     guidance: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
     seed: int | None = None,
     codes: ArrayLike | None = None,
     keep: ArrayLike | None = None,
@@ -41,20 +40,12 @@ def sample_plainly(
     has ``code_shape`` and ``num_embeddings``. The sums have another order, so that the last digits of the logits may
     differ from :func:`sample`'s, and with them, very rarely, a code that had two nearly equal candidates.
     """
-    return _sample(
-        "sample_plainly", _plain_loop, prior, num_samples, temperature, guidance, seed, codes, keep, condition
-    )
+    asked = Strengths(temperature, guidance, top_k, top_p)
+    return _sample("sample_plainly", _plain_loop, prior, num_samples, asked, seed, codes, keep, condition)
 
 
 def _plain_loop(
-    prior: Any,
-    is_guided: bool,
-    codes: Tensor,
-    keep: Tensor,
-    noise: Tensor,
-    temperature: Tensor,
-    guidance: Tensor,
-    *condition: Tensor,
+    prior: Any, strengths: Strengths, codes: Tensor, keep: Tensor, noise: Tensor, *condition: Tensor
 ) -> Tensor:
     """Position by position, each time with the whole network for the whole grid."""
     height, width = prior.code_shape
@@ -62,11 +53,8 @@ def _plain_loop(
     noise = ops.reshape(noise, (-1, positions, prior.num_embeddings))
 
     def draw(position: Tensor, codes: Tensor) -> Tensor:
-        logits = prior((codes, *condition) if condition else codes)
-        if is_guided:
-            logits = guided(logits, prior((codes, untold(*condition))), guidance)
-        logits = ops.reshape(logits, (-1, positions, prior.num_embeddings))[:, position]
-        drawn = draw_codes(logits, temperature, noise[:, position])  # (N,)
+        logits = ops.reshape(strengths.logits_of(prior, codes, *condition), (-1, positions, prior.num_embeddings))
+        drawn = strengths.draw(logits[:, position], noise[:, position])  # (N,)
         here = ops.reshape(ops.arange(positions) == position, (height, width)) & ~keep
         return ops.where(here, drawn[:, None, None], codes)
 
@@ -79,6 +67,8 @@ def sample(
     *,
     temperature: float = 1.0,
     guidance: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
     seed: int | None = None,
     codes: ArrayLike | None = None,
     keep: ArrayLike | None = None,
@@ -93,7 +83,7 @@ def sample(
 
     Parameters
     ----------
-    prior : PixelCNN or GatedPixelCNN
+    prior : PixelCNN, GatedPixelCNN or TransformerPrior
         Or a prior of your own, see :func:`vqlib.incremental.incremental`.
     num_samples : int, optional
         How many grids; left out where `codes` or a condition for each grid are given.
@@ -103,6 +93,13 @@ def sample(
         How strongly codes are drawn towards the class: from the logits l + guidance (l - l0), over the temperature,
         with l told the class and l0 told nothing. 0 samples the prior as it is; anything else takes twice the work and
         memory. Classifier-free guidance, Ho and Salimans (2022), equation 6. Only for a prior with `condition_dropout`.
+    top_k : int, optional
+        At each position only the so many likeliest codes may be drawn, in the proportions that they have.
+    top_p : float above 0, at most 1, optional
+        Only the fewest codes that together have this probability may be drawn (the nucleus). With `top_k`, those that
+        both let stay. Like a low temperature, either makes likelier grids and fewer kinds of them. The prior's bits say
+        nothing of such samples, which come from another distribution: one that gives a real grid no probability where a
+        code of it is left out, and so could not write that grid into a file of any length.
     seed : int, optional
         The same seed gives the same codes, on the same machine. Without one, each call draws other codes: its seed
         comes from Keras's global one, as those of Keras's layers do, so that after ``keras.utils.set_random_seed(0)``
@@ -125,24 +122,18 @@ def sample(
     ValueError, TypeError
         If an argument does not fit the prior or another argument, or if `prior` is none; each says what would do.
     """
-    return _sample("sample", _incremental_loop, prior, num_samples, temperature, guidance, seed, codes, keep, condition)
+    asked = Strengths(temperature, guidance, top_k, top_p)
+    return _sample("sample", _incremental_loop, prior, num_samples, asked, seed, codes, keep, condition)
 
 
 def _incremental_loop(
-    prior: Any,
-    is_guided: bool,
-    codes: Tensor,
-    keep: Tensor,
-    noise: Tensor,
-    temperature: Tensor,
-    guidance: Tensor,
-    *condition: Tensor,
+    prior: Any, strengths: Strengths, codes: Tensor, keep: Tensor, noise: Tensor, *condition: Tensor
 ) -> Tensor:
     """Row by row, and within a row position by position."""
     height, width = prior.code_shape
     network = incremental(prior, *condition)
-    if is_guided:
-        network = Guided(network, incremental(prior, untold(*condition)), guidance)
+    if strengths.guidance is not None:
+        network = Guided(network, incremental(prior, untold(*condition)), strengths.guidance)
 
     def draw_row(i: Tensor, loop: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
         codes, state = loop
@@ -153,28 +144,13 @@ def _incremental_loop(
         drawn: list[Tensor] = []
         for j in range(width):
             logits = network.step(row, drawn)  # (N, K)
-            code = draw_codes(logits, temperature, noise_of_row[:, j])  # (N,)
+            code = strengths.draw(logits, noise_of_row[:, j])  # (N,)
             drawn.append(ops.where(stays[:, j], known[:, j], code))
         here = ops.reshape(ops.arange(height) == i, (height, 1))
         codes = ops.where(here, ops.stack(drawn, axis=1)[:, None], codes)
         return codes, network.end_row(row, drawn)
 
     return ops.fori_loop(0, height, draw_row, (codes, network.initial_state(ops.shape(codes)[0])))[0]
-
-
-def draw_codes(logits: Tensor, temperature: Tensor, noise: Tensor) -> Tensor:
-    """Return the code with the largest sum of logit over temperature and noise: (N, K) twice -> (N,) int32."""
-    return ops.cast(ops.argmax(ops.cast(logits, "float32") / temperature + noise, axis=-1), "int32")
-
-
-def guided(told: Tensor, untold: Tensor, guidance: Tensor) -> Tensor:
-    """Return the logits told a condition, moved away from those told nothing. Ho and Salimans (2022), equation 6."""
-    return told + ops.cast(guidance, told.dtype) * (told - untold)
-
-
-def untold(condition: Tensor) -> Tensor:
-    """Return the labels that tell nothing: -1 for each."""
-    return -ops.ones_like(condition)
 
 
 class Guided:
@@ -218,8 +194,7 @@ def _sample(
     loop: Callable[..., Tensor],
     prior: Any,
     num_samples: int | None,
-    temperature: float,
-    guidance: float,
+    asked: Strengths,
     seed: int | None,
     codes: Any,
     keep: Any,
@@ -229,43 +204,24 @@ def _sample(
 
     The noise is one stream, whatever the number of grids at a time.
     """
-    _check_prior(prior)
-    if not temperature > 0:
-        raise ValueError(
-            f"temperature must be above 0, but {temperature!r} was given. "
-            "For nearly always the likeliest code, use a small one such as 0.01."
-        )
-    if not isinstance(guidance, numbers.Real) or not math.isfinite(guidance):
-        raise ValueError(f"guidance must be a finite number, but {guidance!r} was given.")
-    if guidance and not getattr(prior, "condition_dropout", 0):
-        raise ValueError(
-            f"guidance={guidance!r} was given, but this prior never learned what to say when it is told nothing. "
-            "GatedPixelCNN(condition_shape=(), num_conditions=10, condition_dropout=0.1) does."
-        )
-    codes, keep, conditions = _starting_point(prior, num_samples, codes, keep, condition)
-    if seed is None:
-        seed = random.randrange(2**32)  # from where Keras's layers have theirs; keras.utils.set_random_seed seeds it
-    generator = np.random.default_rng(seed)
+    check_prior(prior)
+    asked.check(prior)
+    codes, keep, conditions = starting_point(prior, num_samples, codes, keep, condition)
+    generator = generator_of(seed)
     grid = (None, *prior.code_shape)
-    run = backend.compiled(
-        prior,
-        f"{name}, guided" if guidance else name,
-        functools.partial(loop, prior, bool(guidance)),
+    arrays = (
         keras.KerasTensor(grid, "int32"),
         keras.KerasTensor(grid, "bool"),
         keras.KerasTensor((*grid, prior.num_embeddings), "float32"),
-        keras.KerasTensor((), "float32"),
-        keras.KerasTensor((), "float32"),
         *(keras.KerasTensor((None, *each.shape[1:]), "int32") for each in conditions),
     )
+    run = asked.compiled(name, functools.partial(loop, prior), prior, *arrays)
     drawn = [np.zeros((0, *prior.code_shape), "int32")]
     at_once = samples_at_once(prior)
     for i in announced(range(0, len(codes), at_once), "sampling"):
         some = slice(i, i + at_once)
         noise = gumbel_noise(generator, (*codes[some].shape, prior.num_embeddings))
-        strengths = np.float32(temperature), np.float32(guidance)
-        arrays = (codes[some], keep[some], noise, *strengths, *(each[some] for each in conditions))
-        drawn.append(ops.convert_to_numpy(run(*arrays)))
+        drawn.append(ops.convert_to_numpy(run(codes[some], keep[some], noise, *(each[some] for each in conditions))))
     return np.concatenate(drawn)
 
 
@@ -274,90 +230,3 @@ def samples_at_once(prior: Any) -> int:
     positions = np.prod(prior.code_shape, dtype=int)
     bytes_each = 4 * positions * max(prior.num_embeddings, CHANNELS)
     return int(np.clip(BYTES_AT_ONCE // bytes_each, 1, SAMPLES_AT_ONCE))
-
-
-def _check_prior(prior: Any) -> None:
-    """Raise unless `prior` looks like one; say what to do with what is often given in its place."""
-    if isinstance(prior, (tuple, list)):
-        raise TypeError(
-            f"sample takes a prior, but a {type(prior).__name__} of {len(prior)} was given. "
-            "Take apart what load_pretrained returns: `model, prior = vqlib.load_pretrained()`, then sample(prior)."
-        )
-    if hasattr(prior, "encode") and hasattr(prior, "decode"):
-        raise TypeError(
-            f"sample takes a prior, and this is the {type(prior).__name__}: `model, prior = vqlib.load_pretrained()`, "
-            "then `codes = vqlib.sample(prior, 64)` and `images = model.decode(codes)`."
-        )
-    if not (callable(prior) and hasattr(prior, "code_shape") and hasattr(prior, "num_embeddings")):
-        raise TypeError(
-            f"sample takes a prior, a model of codes with code_shape and num_embeddings such as PixelCNN or "
-            f"GatedPixelCNN, but a {type(prior).__name__} was given."
-        )
-
-
-def _starting_point(
-    prior: Any, num_samples: int | None, codes: Any, keep: Any, condition: Any
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Return codes (N, h, w), keep (N, h, w), and a list of the condition, (N, ...), or of nothing: all checked.
-
-    Where no codes are given, they are zeros and none is kept.
-    """
-    if (codes is None) != (keep is None):
-        raise ValueError("For inpainting give both codes and keep; give neither to sample whole grids.")
-    if num_samples is not None:
-        num_samples = check_positive_integer("num_samples", num_samples)
-    condition, is_shared = _condition(prior, condition)
-    if codes is not None:
-        codes = check_codes(codes, prior.num_embeddings, prior.code_shape)
-        keep = _keep(prior, keep, codes.shape)
-        if num_samples not in (None, len(codes)):
-            raise ValueError(
-                f"num_samples={num_samples}, but {len(codes)} grids of codes were given. Leave num_samples out."
-            )
-        num_samples = len(codes)
-    elif num_samples is None and condition is not None and not is_shared:
-        num_samples = len(condition)
-    if num_samples is None:
-        raise ValueError(
-            "Give num_samples, the number of grids to draw, or codes and keep for inpainting, "
-            "or a condition for each grid."
-        )
-    if codes is None:
-        codes = np.zeros((num_samples, *prior.code_shape), "int32")
-        keep = np.zeros(codes.shape, bool)
-    if condition is None:
-        return codes, keep, []
-    if is_shared:
-        condition = np.broadcast_to(condition, (num_samples, *condition.shape))
-    check_condition(prior, condition, num_samples)
-    return codes, keep, [np.asarray(condition, "int32")]
-
-
-def _keep(prior: Any, keep: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return `keep`, checked, for each grid: (N, h, w)."""
-    if dtype_of(keep) != "bool" or np.shape(keep) not in (tuple(prior.code_shape), shape):
-        raise ValueError(
-            f"keep must be a bool array of shape {tuple(prior.code_shape)} or {shape}, "
-            f"but is {dtype_of(keep)} of shape {np.shape(keep)}."
-        )
-    return np.broadcast_to(keep, shape).copy()
-
-
-def _condition(prior: Any, condition: Any) -> tuple[np.ndarray | None, bool]:
-    """Return the condition, None of a prior without one, and whether it is one for all grids."""
-    condition_shape = getattr(prior, "condition_shape", None)
-    if condition_shape is None:
-        if condition is not None:
-            raise ValueError("condition was given, but this prior is not conditioned: leave it out.")
-        return None, False
-    condition_shape = tuple(condition_shape)
-    if condition is None:
-        what = "class labels" if condition_shape == () else "grids of codes"
-        shape = ", ".join(str(n) for n in ("num_samples", *condition_shape))
-        raise ValueError(
-            f"This prior is conditioned on {what}: give condition, an int array of shape ({shape}), or one of shape "
-            f"{condition_shape} for all samples, with values in 0..{prior.num_conditions - 1}"
-            f"{', or -1 for nothing told' if getattr(prior, 'condition_dropout', 0) else ''}."
-        )
-    condition = np.asarray(condition)
-    return condition, condition.shape == condition_shape
