@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vqlib
-from vqlib import _checks
+from vqlib import _checks, _keras_internals
 from vqlib._checks import as_array, check_code_range, check_images, check_positive_integer, check_sizes, dtype_of
 
 tf = pytest.importorskip("tensorflow")
@@ -49,6 +49,10 @@ MODELS = {
         lambda: vqlib.GatedPixelCNN((4, 6), 5, filters=4, num_layers=2, condition_shape=(), num_conditions=3),
         (CODES, LABELS),
     ),
+    "transformer": Model(
+        lambda: vqlib.TransformerPrior((4, 6), 5, 4, 1, 2, condition_shape=(), num_conditions=3), (CODES, LABELS)
+    ),
+    "masked": Model(lambda: vqlib.MaskedTransformer((4, 6), 5, 4, 1, 2), CODES),
     "classifier": Model(lambda: vqlib.Classifier((8, 8, 1), 3, (4, 6)), IMAGES, LABELS),
 }
 
@@ -85,6 +89,15 @@ REFUSED = {
         "column of labels": ((CODES, LABELS[:, None]), ValueError, r"1\)\. For labels in a column: condition\[:, 0\]"),
         "one-hot labels": ((CODES, np.eye(3, dtype=int)[LABELS]), ValueError, "must be class labels of shape"),
         "codes alone": (CODES, ValueError, r"is conditioned and takes the pair \(codes, condition\)"),
+    },
+    "transformer": {
+        "too large": ((CODES + 1, LABELS), *CODES_REFUSED["too large"][1:]),
+        "codes alone": (CODES, ValueError, r"is conditioned and takes the pair \(codes, condition\)"),
+    },
+    "masked": {
+        "too large": (CODES + 2, ValueError, r"must lie in 0..4 \(num_embeddings=5\),.* but lie in 2..6"),
+        "floats": CODES_REFUSED["floats"],
+        "pair": ((CODES, LABELS), ValueError, "a tuple was given, but this prior takes an array of codes alone"),
     },
     "classifier": {fault: IMAGES_REFUSED[fault] for fault in ("uint8", "0 to 1")},
 }
@@ -438,9 +451,12 @@ def test_dataset_is_refused_by_its_description_before_a_batch_is_made(strict):
 def test_every_container_trains_like_arrays_and_no_batch_is_lost(kind):
     model = kind.make()
     start = model.get_weights()
+    random = [(state, keras.ops.convert_to_numpy(state)) for state in _keras_internals.random_states(model)]
 
     def train(*data, **options):
         model.set_weights(start)
+        for state, first in random:
+            state.assign(first)
         model.compile(keras.optimizers.SGD(1e-2), run_eagerly=True)
         model.fit(*data, verbose=0, **options)
         return model.get_weights()

@@ -14,9 +14,11 @@ from vqlib import (
     FiniteScalarQuantizer,
     GatedPixelCNN,
     LookupFreeQuantizer,
+    MaskedTransformer,
     ProductQuantizer,
     ResidualQuantizer,
     SimVQ,
+    TransformerPrior,
     VectorQuantizer,
     exports,
     load_pretrained,
@@ -177,6 +179,16 @@ def test_prior_of_the_bottom_gives_its_logits(exported, pictures):
     top, bottom = model.encode(pictures)
     (logits,) = exported(prior)(codes=bottom, condition=top)
     assert np.abs(logits - prior.predict((bottom, top), verbose=0)).max() < bound("logits of a prior")
+
+
+@pytest.mark.parametrize("make", [TransformerPrior, MaskedTransformer])
+def test_transformer_gives_its_logits(exported, rng, make):
+    prior = make((3, 4), 5, 8, 2, 2, condition_shape=(), num_conditions=3, condition_dropout=0.1)
+    prior.set_weights([rng.normal(size=w.shape) / np.sqrt(max(len(w), 4)) for w in prior.get_weights()])
+    codes, labels = rng.integers(5, size=(60, 3, 4)).astype("int32"), np.arange(60, dtype="int32") % 4 - 1
+    codes[:30, 1] = getattr(prior, "mask_code", 0)
+    (logits,) = exported(prior)(codes=codes, condition=labels)
+    assert np.abs(logits - prior.predict((codes, labels), verbose=0)).max() < bound("logits of a prior")
 
 
 def test_classifier_gives_its_logits(exported, images):

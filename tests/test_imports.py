@@ -83,6 +83,8 @@ def test_saved_models_load_in_silence_after_import_vqlib_alone(order, tmp_path, 
         tiny_vqvae2(),
         tiny_prior(),
         vqlib.GatedPixelCNN((2, 2), 3, filters=4, num_layers=1),
+        vqlib.TransformerPrior((2, 2), 3, 4, 1, 2, condition_shape=(), num_conditions=3, condition_dropout=0.1),
+        vqlib.MaskedTransformer((2, 2), 3, 4, 1, 2),
         vqlib.Classifier((8, 8, 1), 3, filters=(2,)),
     ]
     for number, model in enumerate(models):

@@ -172,6 +172,21 @@ def test_gated_pixelcnn_with_dropout(codes):
     np.testing.assert_allclose(by_xla["loss"], plain["loss"], rtol=0.02)
 
 
+@pytest.mark.parametrize("condition_shape", [None, (), (1, 3)], ids=["plain", "class", "grid"])
+def test_transformer_prior(codes, rng, condition_shape):
+    conditioned = {} if condition_shape is None else {"condition_shape": condition_shape, "num_conditions": 4}
+    x = codes if condition_shape is None else (codes, rng.integers(4, size=(20, *condition_shape)))
+    assert_same_training(lambda: vqlib.TransformerPrior((3, 3), 5, 8, 2, 2, dropout=0.0, **conditioned), [x])
+
+
+def test_masked_transformer(codes):
+    found = [
+        trained(lambda: vqlib.MaskedTransformer((3, 3), 5, 8, 1, 2), [codes], by_xla)[0] for by_xla in (False, True)
+    ]
+    for name, values in found[0].items():
+        np.testing.assert_allclose(found[1][name], values, rtol=0.1, err_msg=name)  # XLA hides other codes
+
+
 def test_priors_multiply_one_hot_codes_where_xla_compiles(tiny_prior):
     prior = tiny_prior()
     for jit_compile in (True, False):

@@ -2,12 +2,13 @@
 
 The library's own names:
 
-- models and layers: ``VQVAE``, ``VQVAE2``, ``PixelCNN``, ``GatedPixelCNN``, ``Classifier``; ``VectorQuantizer``,
-  ``EMAVectorQuantizer``, ``SimVQ``, ``FiniteScalarQuantizer``, ``LookupFreeQuantizer``, ``ResidualQuantizer``,
-  ``ProductQuantizer``
+- models and layers: ``VQVAE``, ``VQVAE2``, ``PixelCNN``, ``GatedPixelCNN``, ``TransformerPrior``,
+  ``MaskedTransformer``, ``Classifier``; ``VectorQuantizer``, ``EMAVectorQuantizer``, ``SimVQ``,
+  ``FiniteScalarQuantizer``, ``LookupFreeQuantizer``, ``ResidualQuantizer``, ``ProductQuantizer``
 - data and trained weights: ``load_dataset``, ``load_images``, ``Dataset``, ``DatasetNotFoundError``;
   ``load_pretrained``, ``load_card``, and the module ``checkpoints``
-- to use a model: ``sample``, ``compress``, ``decompress``, and the modules ``metrics``, ``evaluation`` and ``plots``
+- to use a model: ``sample``, ``sample_masked``, ``compress``, ``decompress``, and the modules ``metrics``,
+  ``evaluation`` and ``plots``
 - to train for long: ``Resumable``
 
 The book's, which its chapters call: ``show_setup``, ``profile``, ``keep_run``, ``kept_runs``, ``check`` and ``lab``.
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from vqlib.hierarchy import VQVAE2
     from vqlib.image_folder import load_images
     from vqlib.lookup_free import LookupFreeQuantizer
+    from vqlib.masked import MaskedTransformer
+    from vqlib.masked_sampling import sample_masked
     from vqlib.moving_average import EMAVectorQuantizer
     from vqlib.pixelcnn import PixelCNN
     from vqlib.product import ProductQuantizer
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from vqlib.residual import ResidualQuantizer
     from vqlib.sampling import sample
     from vqlib.sim_vq import SimVQ
+    from vqlib.transformer import TransformerPrior
 
 __all__ = [
     "VQVAE",
@@ -60,11 +64,13 @@ __all__ = [
     "FiniteScalarQuantizer",
     "GatedPixelCNN",
     "LookupFreeQuantizer",
+    "MaskedTransformer",
     "PixelCNN",
     "ProductQuantizer",
     "ResidualQuantizer",
     "Resumable",
     "SimVQ",
+    "TransformerPrior",
     "VectorQuantizer",
     "__version__",
     "check",
@@ -83,6 +89,7 @@ __all__ = [
     "plots",
     "profile",
     "sample",
+    "sample_masked",
     "show_setup",
 ]
 
@@ -91,6 +98,8 @@ _MODELS = {  # and layers: what Keras has to know to load a model
     "VQVAE2": "hierarchy",
     "PixelCNN": "pixelcnn",
     "GatedPixelCNN": "gated",
+    "TransformerPrior": "transformer",
+    "MaskedTransformer": "masked",
     "Classifier": "classifier",
     "VectorQuantizer": "quantizers",
     "EMAVectorQuantizer": "moving_average",
@@ -117,6 +126,7 @@ _HOMES = {
     "load_pretrained": "checkpoints",
     "profile": "book.profiles",
     "sample": "sampling",
+    "sample_masked": "masked_sampling",
     "show_setup": "book.welcome",
 }
 

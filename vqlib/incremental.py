@@ -66,7 +66,7 @@ def incremental(prior: Any, condition: Tensor | None = None) -> Incremental:
 
     Parameters
     ----------
-    prior : PixelCNN, GatedPixelCNN, or an object of a class that is registered
+    prior : PixelCNN, GatedPixelCNN, TransformerPrior, or an object of a class that is registered
     condition : int tensor, shape (B,) or (B, h', w'), optional
         What conditions it.
 

@@ -22,6 +22,7 @@ BOOK = pathlib.Path(__file__).parents[1]
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The page for names that no chapter's code uses: of a module, and of single names that belong elsewhere.
 PAGES = {
+    "vqlib.attention": "book/keep-and-move",
     "vqlib.autoencoder": "notebooks/03-training",
     "vqlib.book.labs": "book/labs",
     "vqlib.book.runs": "book/getting-started",
@@ -29,9 +30,11 @@ PAGES = {
     "vqlib.code_lookup": "book/speed",
     "vqlib.compression": "notebooks/10-files",
     "vqlib.composite": "notebooks/06-codebooks",
+    "vqlib.conditions": "notebooks/07-gated-prior",
     "vqlib.data": "book/getting-started",
     "vqlib.data.Dataset": "book/own-data",
     "vqlib.data.DatasetNotFoundError": "book/troubleshooting",
+    "vqlib.drawing": "notebooks/07-gated-prior",
     "vqlib.evaluation": "notebooks/08-judging-samples",
     "vqlib.exports": "book/keep-and-move",
     "vqlib.frequencies": "notebooks/10-files",
@@ -41,6 +44,8 @@ PAGES = {
     "vqlib.incremental": "book/speed",
     "vqlib.levels": "notebooks/09-two-levels",
     "vqlib.lookup_free": "notebooks/06-codebooks",
+    "vqlib.masked": "book/keep-and-move",
+    "vqlib.masked_sampling": "book/keep-and-move",
     "vqlib.metrics": "notebooks/03-training",
     "vqlib.metrics.BitsPerImage": "notebooks/05-pixelcnn",
     "vqlib.pixelcnn": "notebooks/05-pixelcnn",
@@ -52,6 +57,7 @@ PAGES = {
     "vqlib.residual": "notebooks/06-codebooks",
     "vqlib.sampling": "book/speed",
     "vqlib.sim_vq": "notebooks/06-codebooks",
+    "vqlib.transformer": "book/keep-and-move",
 }
 OUR_OWN = {"call", "compile", "evaluate", "export", "fit", "predict"}  # methods of Keras's that vqlib says more about
 

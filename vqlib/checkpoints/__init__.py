@@ -1,8 +1,9 @@
 """Trained weights, shipped with the package, each with a card that says how they were made.
 
 :func:`names` lists them. A tokenizer is ``<x>-vqvae``, its prior ``<x>-prior``, or ``<x>-top-prior`` and
-``<x>-bottom-prior`` for two levels. Load the models of one name by :func:`vqlib.load_pretrained`, or one of them on its
-class: ``vqlib.VQVAE.from_pretrained("mnist")``. :func:`save` writes one, :func:`vqlib.load_card` reads its card.
+``<x>-bottom-prior`` for two levels; others of its codes are ``<x>-transformer-prior`` and ``<x>-masked-prior``. Load
+the models of one name by :func:`vqlib.load_pretrained`, or one of them on its class:
+``vqlib.VQVAE.from_pretrained("mnist")``. :func:`save` writes one, :func:`vqlib.load_card` reads its card.
 """
 
 import datetime
@@ -23,12 +24,18 @@ from vqlib.classifier import Classifier
 from vqlib.data import Dataset
 from vqlib.gated import GatedPixelCNN
 from vqlib.hierarchy import VQVAE2
+from vqlib.masked import MaskedTransformer
 from vqlib.pixelcnn import PixelCNN
 from vqlib.prior import Prior
+from vqlib.transformer import TransformerPrior
 
 FOLDER = pathlib.Path(__file__).parent
-MODELS = {model.__name__: model for model in (VQVAE, VQVAE2, PixelCNN, GatedPixelCNN, Classifier)}
-ENDINGS = ("vqvae", "prior", "top-prior", "bottom-prior", "classifier")  # of a checkpoint's name
+MODELS = {
+    model.__name__: model
+    for model in (VQVAE, VQVAE2, PixelCNN, GatedPixelCNN, TransformerPrior, MaskedTransformer, Classifier)
+}
+KINDS_OF_PRIORS = ("top", "bottom", "transformer", "masked")
+ENDINGS = ("vqvae", "prior", *(f"{kind}-prior" for kind in KINDS_OF_PRIORS), "classifier")  # of a checkpoint's name
 
 AnyModel = TypeVar("AnyModel", bound=keras.Model)
 Folder = str | os.PathLike[str] | None
@@ -158,9 +165,10 @@ def check_weights(name: str, folder: Folder = None) -> pathlib.Path:
 def check_prior(name: str, folder: Folder = None) -> None:
     """Raise CheckpointError unless a prior was trained on the codes of its tokenizer as it is now.
 
-    The tokenizer of ``<x>-prior``, ``<x>-top-prior`` and ``<x>-bottom-prior`` is ``<x>-vqvae``.
+    The tokenizer of ``<x>-prior``, ``<x>-top-prior``, ``<x>-bottom-prior``, ``<x>-transformer-prior`` and
+    ``<x>-masked-prior`` is ``<x>-vqvae``.
     """
-    tokenizer = re.sub(r"(-top|-bottom)?-prior$", "-vqvae", name)
+    tokenizer = re.sub(rf"(-({'|'.join(KINDS_OF_PRIORS)}))?-prior$", "-vqvae", name)
     if load_card(name, folder).get("tokenizer") != load_card(tokenizer, folder)["sha256"]:
         raise CheckpointError(
             f"The prior {name} was trained on the codes of another model than {tokenizer} as it is now: "
