@@ -177,6 +177,17 @@ def mixed_bfloat16():
 
 
 @pytest.fixture
+def double_precision():
+    """Layers made in the test compute in float64, and have such weights."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
 def figures_closed():
     """Figures that the test draws are closed behind it, and the style of plots is put back."""
     with plt.rc_context():

@@ -128,6 +128,15 @@ def test_norm_and_gelu_of_float64_are_exact(rng):
     np.testing.assert_allclose(gelu(ops.convert_to_tensor(x)), by_tanh, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_norm_of_large_features_in_low_precision(dtype):
+    """The square of 300 is more than float16 has."""
+    layer = RMSNorm(dtype=f"mixed_{dtype}")
+    found = layer(ops.cast(np.array([[300.0, -300.0, 300.0]]), dtype))
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(ops.cast(found, "float32"), [[1, -1, 1]])
+
+
 @pytest.mark.parametrize("causal", [True, False])
 def test_attention_is_that_of_each_head_put_together(causal, rng):
     attention, x = wild_attention(causal, rng), features(rng, 3, 5, C)

@@ -38,6 +38,10 @@ def plain():
     return with_weights(vqlib.PixelCNN((4, 4), 8, filters=4))
 
 
+def transformer(**arguments):
+    return with_weights(vqlib.TransformerPrior((4, 4), 8, hidden_dim=8, num_layers=2, num_heads=2, **arguments))
+
+
 def on_top():
     return gated(condition_shape=(2, 2), num_conditions=6)
 
@@ -47,7 +51,10 @@ PRIORS = {
     "told nothing": lambda: [gated()],
     "told the class": lambda: [told_class()],
     "two levels": lambda: [told_class(code_shape=(2, 2), num_embeddings=6), on_top()],
+    "transformer": lambda: [transformer()],
+    "transformer told the class": lambda: [transformer(condition_shape=(), num_conditions=CLASSES)],
 }
+TOLD = ("told the class", "two levels", "transformer told the class")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +82,7 @@ def codes_for(models, number, seed=1):
 
 
 def labels_for(kind, number):
-    return np.arange(number) % CLASSES if kind in ("told the class", "two levels") else None
+    return np.arange(number) % CLASSES if kind in TOLD else None
 
 
 def bits_of(models, codes, labels):
@@ -341,12 +348,12 @@ def test_diverged_prior_is_refused(made):
         compress_codes(codes_for(models, 1), models)
 
 
-@pytest.mark.parametrize("kind", ["plain", "told the class"])
+@pytest.mark.parametrize("kind", ["plain", "told the class", "transformer told the class"])
 def test_double_precision_differs_by_far_less_than_the_margin(kind):
     """With 1 and 20 grids at once, position by position and whole, compiled and not; in float32 it differs by more."""
     (prior,) = PRIORS[kind]()
     codes = np.random.default_rng(0).integers(8, size=(20, 4, 4)).astype("int32")
-    told = [np.arange(20, dtype="int32") % CLASSES] if kind == "told the class" else []
+    told = [np.arange(20, dtype="int32") % CLASSES] if kind in TOLD else []
 
     def stepwise(prior, rows):
         grids = []
@@ -592,6 +599,11 @@ def test_weights_of_low_precision_are_told_apart(made):
             lambda model, prior: (model, gated(num_embeddings=9)),
             ValueError,
             "out of 8, but its prior is for .* out of 9",
+        ),
+        (
+            lambda model, prior: (model, vqlib.MaskedTransformer((4, 4), 8, 4, 1, 2)),
+            TypeError,
+            "A MaskedTransformer gives a grid no probability",
         ),
         (lambda model, prior: (model, on_top()), ValueError, "not those of the level above"),
     ],

@@ -39,6 +39,10 @@ def test_nucleus_is_the_fewest_codes_with_that_probability(top_p, codes):
     assert kept(P, top_p=top_p) == codes
 
 
+def test_nucleus_of_probability_1_leaves_all_however_sums_are_rounded():
+    assert kept([1, 1e-9, 1e-12], top_p=1.0) == [0, 1, 2]
+
+
 def test_both_leave_what_each_lets_stay():
     assert kept(P, top_k=2, top_p=0.9) == [1, 3]
     assert kept(P, top_k=4, top_p=0.41) == [1, 3]

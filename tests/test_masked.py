@@ -50,6 +50,24 @@ def test_a_step_hides_as_many_as_the_schedule_says_at_any_places():
     np.testing.assert_allclose(np.corrcoef(few.T)[~np.eye(12, dtype=bool)], -1 / 11, atol=0.2)  # no pattern
 
 
+def test_place_in_a_batch_does_not_decide_how_many_are_hidden():
+    prior = masked()
+    codes = np.zeros((4, 3, 4), "int32")
+    counted = [np.asarray(prior.hide(codes, prior.training_seeds)).sum(axis=(1, 2)) for _ in range(200)]
+    expected = (np.arange(1, 13) * hidden_probabilities(12)).sum()
+    np.testing.assert_allclose(np.mean(counted, axis=0), expected, atol=1.2)
+    assert np.mean(counted, axis=1).std() < 0.7 * np.std(counted) / 2  # than four that do not hang on each other
+
+
+def test_codes_in_one_byte_have_room_for_what_is_hidden(rng, monkeypatch):
+    prior = MaskedTransformer((2, 2), 256, 4, 1, 2)
+    codes = rng.integers(256, size=(4, 2, 2))
+    monkeypatch.setattr(prior, "hide", lambda codes, seeds: ops.ones_like(codes, "bool"))
+    with prior._hiding():
+        logits, _ = prior(codes.astype("uint8"))
+    np.testing.assert_array_equal(logits, prior(np.full((4, 2, 2), 256)))
+
+
 @pytest.mark.parametrize("condition_shape", [None, (), (1, 2)], ids=str)
 def test_a_step_sees_nothing_of_what_it_hides(condition_shape, rng, monkeypatch):
     prior = masked(condition_shape)

@@ -56,6 +56,14 @@ def test_each_grid_has_a_number_of_its_own():
     np.testing.assert_array_equal(num_hidden([49, 3], 4), [[45, 34, 18, 0], [2, 1, 0, 0]])
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5, 8, 11, 49, 60])
+def test_each_step_finds_a_code_until_none_is_hidden(steps):
+    number = np.arange(100)
+    hidden = np.concatenate([number[:, None], num_hidden(number, steps)], axis=1)
+    assert (np.diff(hidden) < 0)[hidden[:, :-1] > 0].all()
+    assert (hidden[:, -1] == 0).all()
+
+
 # What is drawn
 
 
@@ -148,7 +156,9 @@ def test_one_trace_serves_all_steps():
     [
         ({"steps": 0}, r"steps must be an integer of at least 1, but 0 was given"),
         ({"steps": 2.5}, r"steps must be an integer of at least 1, but 2.5 was given"),
-        ({"confidence_noise": -1}, r"confidence_noise must be at least 0, but -1 was given"),
+        ({"confidence_noise": -1}, r"confidence_noise must be a finite number, at least 0, but -1 was given"),
+        ({"confidence_noise": np.inf}, r"confidence_noise must be a finite number, at least 0, but inf was given"),
+        ({"confidence_noise": np.nan}, r"confidence_noise must be a finite number, at least 0, but nan was given"),
         ({"temperature": 0}, r"temperature must be above 0, but 0 was given"),
         ({"top_p": 2}, r"top_p must be above 0 and at most 1"),
         ({"guidance": 1}, r"guidance=1 was given, but this prior never learned"),

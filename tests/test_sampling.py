@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from scipy import stats
 
-from vqlib import GatedPixelCNN, PixelCNN, sample, sampling
+from vqlib import GatedPixelCNN, PixelCNN, TransformerPrior, sample, sampling
 from vqlib.sampling import gumbel_noise, sample_plainly, samples_at_once
 
 # All 81 grids of 2 x 2 codes with K = 3, in the order of their number in base 3.
@@ -413,6 +413,11 @@ def test_samples_at_once_are_fewer_of_large_grids(code_shape, num_embeddings, nu
     wide_prior.code_shape, wide_prior.num_embeddings = code_shape, num_embeddings
     assert samples_at_once(wide_prior) == number
     assert number == 1 or number * 4 * np.prod(code_shape) * num_embeddings <= 2**27
+
+
+def test_samples_at_once_are_fewer_where_each_position_looks_at_all_others():
+    prior = TransformerPrior((32, 32), 16, hidden_dim=4, num_layers=1, num_heads=4)
+    assert samples_at_once(prior) == 8 == 2**27 / (4 * 4 * 1024**2)  # bytes of one attention's scores, 4 heads
 
 
 @pytest.mark.parametrize("draw", [sample, sample_plainly])

@@ -6,7 +6,7 @@ import pytest
 from test_attention import dense, normed, softmax
 
 import vqlib
-from vqlib import GatedPixelCNN, MaskedTransformer, TransformerPrior, checkpoints, sample
+from vqlib import GatedPixelCNN, MaskedTransformer, TransformerPrior, checkpoints, sample, sample_masked
 from vqlib.attention import gelu
 from vqlib.sampling import sample_plainly
 
@@ -243,6 +243,22 @@ def test_mixed_precision_works(mixed_bfloat16, rng):
     assert prior(x).dtype == "float32"
     codes = sample(prior, 50, condition=x[1], seed=0)
     assert (codes == sample_plainly(prior, 50, condition=x[1], seed=0)).mean() > 0.8  # bfloat16 tips close choices
+    prior.compile("adam")
+    assert np.isfinite(prior.fit(x, verbose=0).history["loss"][0])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX computes float64 only where told to")
+@pytest.mark.parametrize("make", [TransformerPrior, MaskedTransformer])
+def test_double_precision_works(make, double_precision, rng):
+    prior = wild(condition_shape=(), condition_dropout=0.1, make=make)
+    x = inputs(prior, rng, 20)
+    assert prior(x).dtype == "float64"
+    np.testing.assert_allclose(prior(x), by_hand(prior, *x), rtol=1e-4, atol=1e-4)
+    arguments = {"condition": x[1], "seed": 0, "guidance": 0.5, "top_k": 3}
+    if make is TransformerPrior:
+        np.testing.assert_array_equal(sample(prior, **arguments), sample_plainly(prior, **arguments))
+    else:
+        assert sample_masked(prior, **arguments).shape == (20, 3, 4)
     prior.compile("adam")
     assert np.isfinite(prior.fit(x, verbose=0).history["loss"][0])
 

@@ -59,7 +59,9 @@ class RMSNorm(layers.Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """Return the features, of mean square 1 before the scale."""
-        return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + EPSILON) * self.scale
+        wide = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))  # squares of float16 end at 65,504
+        scaled = wide * ops.rsqrt(ops.mean(ops.square(wide), axis=-1, keepdims=True) + EPSILON)
+        return ops.cast(scaled, x.dtype) * self.scale
 
 
 class Attention:

@@ -285,6 +285,11 @@ def _parts(models: Sequence[Any]) -> tuple[Any, list[Any]]:
     for prior in priors:
         if not (hasattr(prior, "code_shape") and hasattr(prior, "num_embeddings")):
             raise TypeError(f"models must be a tokenizer and its priors, but {_in_words(prior)} is given as a prior.")
+        if hasattr(prior, "mask_code"):
+            raise TypeError(
+                f"A {type(prior).__name__} gives a grid no probability, by which it could be written. Give one that "
+                "writes code by code: PixelCNN, GatedPixelCNN or TransformerPrior."
+            )
     if len(priors) != len(model.levels):
         raise ValueError(f"{type(model).__name__} needs {len(model.levels)} prior(s), but {len(priors)} were given.")
     above = None

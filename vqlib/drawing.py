@@ -15,8 +15,6 @@ from vqlib import _backend as backend
 from vqlib._checks import check_positive_integer
 from vqlib._types import Tensor
 
-ALL = 2.0  # more than all codes' probability together, however it is rounded
-
 
 class Strengths(NamedTuple):
     """How codes are drawn, as asked for; within a compiled function, tensors, and None where nothing was asked for."""
@@ -73,7 +71,7 @@ class Strengths(NamedTuple):
         scalars = (keras.KerasTensor((), dtype) for dtype in ("float32", "float32", "int32", "float32"))
         function = backend.compiled(prior, ", ".join([name, *kinds]), run, *scalars, *arrays)
         top_k = min(self.top_k or prior.num_embeddings, prior.num_embeddings)
-        values = np.float32(self.temperature), np.float32(self.guidance), np.int32(top_k), np.float32(self.top_p or ALL)
+        values = np.float32(self.temperature), np.float32(self.guidance), np.int32(top_k), np.float32(self.top_p or 1)
         return functools.partial(function, *values)
 
     def logits_of(self, prior: Any, codes: Tensor, *condition: Tensor) -> Tensor:
@@ -103,7 +101,7 @@ def untold(condition: Tensor) -> Tensor:
     return -ops.ones_like(condition)
 
 
-def truncated(logits: Tensor, top_k: Tensor | int, top_p: Tensor | float = ALL) -> Tensor:
+def truncated(logits: Tensor, top_k: Tensor | int, top_p: Tensor | float = 1.0) -> Tensor:
     """Return logits without those of unlikely codes, which become -infinity: (..., K) -> (..., K).
 
     Top-k sampling (Fan, Lewis and Dauphin 2018, "Hierarchical neural story generation", section 5.4) and nucleus
@@ -115,13 +113,15 @@ def truncated(logits: Tensor, top_k: Tensor | int, top_p: Tensor | float = ALL) 
     logits : float tensor, shape (..., K)
     top_k : int
         How many codes stay.
-    top_p : float, above 0
-        How much probability they hold at least: the fewest codes that do. Both together: what both let stay.
+    top_p : float above 0, at most 1
+        How much probability they hold at least: the fewest codes that do, or all where it is 1. With both, what both
+        let stay.
     """
     ordered = ops.flip(ops.sort(logits, axis=-1), axis=-1)
     p = ops.softmax(ordered)
     of_likelier = ops.cumsum(p, axis=-1) - p  # together, of those before each
-    stays = (of_likelier < top_p) & (ops.arange(logits.shape[-1]) < top_k)
+    in_nucleus = (of_likelier < top_p) | (top_p >= 1)  # sums may be rounded to 1 before the last codes
+    stays = in_nucleus & (ops.arange(logits.shape[-1], dtype="int32") < top_k)
     number = ops.sum(ops.cast(stays, "int32"), axis=-1, keepdims=True)
     least = ops.take_along_axis(ordered, number - 1, axis=-1)
     return ops.where(logits >= least, logits, -np.inf)

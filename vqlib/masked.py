@@ -89,6 +89,7 @@ class MaskedModel(CodeModel):
         if not self._hides:
             return super().call(inputs, training)
         codes, *condition = self._parts(inputs)
+        codes = ops.cast(codes, "int32")  # small integers may have no room for mask_code
         hidden = self.hide(codes, self.training_seeds if training else self.test_seeds)
         seen = ops.where(hidden, self.mask_code, codes)
         return super().call((seen, *condition) if condition else seen, training), hidden
@@ -96,12 +97,14 @@ class MaskedModel(CodeModel):
     def hide(self, codes: Tensor, seeds: keras.random.SeedGenerator) -> Tensor:
         """Return which codes of a batch to hide: (B, h, w) bool.
 
-        The progress of the examples is spread evenly over a batch, so that their mean varies less from one to another
-        (Kingma et al. 2021, "Variational diffusion models", appendix I.1).
+        The progress of a batch's examples is spread evenly over 0..1, round from a random start, so that each may have
+        any, and their mean varies less from one batch to another (Kingma et al. 2021, "Variational diffusion models",
+        appendix I.1).
         """
         batch, positions = ops.shape(codes)[0], int(np.prod(self.code_shape))
         each = ops.cast(ops.arange(batch), "float32")[:, None]
-        progress = (each + keras.random.uniform((1, 1), seed=seeds)) / ops.cast(batch, "float32")
+        start = keras.random.uniform((1, 1), dtype="float32", seed=seeds)
+        progress = (start + each / ops.cast(batch, "float32")) % 1  # (B, 1)
         at_least = 1 - np.cumsum(hidden_probabilities(positions))[:-1]  # how likely 2, 3, ... codes or more are hidden
         number = 1 + ops.sum(ops.cast(progress < at_least.astype("float32"), "int32"), axis=1, keepdims=True)  # (B, 1)
         places = ops.argsort(ops.argsort(keras.random.uniform((batch, positions), seed=seeds), axis=-1), axis=-1)
@@ -124,7 +127,7 @@ class MaskedModel(CodeModel):
         number = ops.sum(hidden, axis=(1, 2))  # (B,)
         of_example = ops.sum(nats * hidden, axis=(1, 2))  # (B,)
         likely = hidden_probabilities(int(np.prod(self.code_shape)))
-        weights = ops.take((1 / likely / len(likely)).astype("float32"), ops.cast(number, "int32") - 1)
+        weights = ops.take(ops.cast(1 / likely / len(likely), nats.dtype), ops.cast(number, "int32") - 1)
         self.nats_per_code.update_state(nats, sample_weight=hidden)
         self.bits_per_image_bound.update_state(weights * of_example / number)
         self.accuracy.update_state(codes, logits, sample_weight=hidden)

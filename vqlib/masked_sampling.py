@@ -1,6 +1,8 @@
 """Codes from a :class:`vqlib.MaskedTransformer`: many at once, the surest first."""
 
 import functools
+import math
+import numbers
 from typing import Any
 
 import keras
@@ -49,8 +51,9 @@ def sample_masked(
     steps : int
         How many. 1 draws all codes independently, h * w or more draw one at a time.
     confidence_noise : float, at least 0
-        How sure a step is of a code: its log-probability, plus standard Gumbel noise times this, which falls to 0 at
-        the last step. Without noise, what is likely in any picture is always kept first, and samples have less variety.
+        How sure a step is of a code: its log-probability in what it is drawn from, plus standard Gumbel noise times
+        this, which falls to 0 at the last step, as in the authors' code. Without noise, what is likely in any picture
+        is always kept first, and samples have less variety.
     temperature, guidance, top_k, top_p, seed, condition
         As for :func:`vqlib.sample`.
     codes : int array, shape (num_samples, h, w), optional
@@ -69,8 +72,8 @@ def sample_masked(
     """
     _check_prior(prior)
     steps = check_positive_integer("steps", steps)
-    if not confidence_noise >= 0:
-        raise ValueError(f"confidence_noise must be at least 0, but {confidence_noise!r} was given.")
+    if not (isinstance(confidence_noise, numbers.Real) and 0 <= confidence_noise < math.inf):
+        raise ValueError(f"confidence_noise must be a finite number, at least 0, but {confidence_noise!r} was given.")
     asked = Strengths(temperature, guidance, top_k, top_p)
     asked.check(prior)
     codes, keep, conditions = starting_point(prior, num_samples, codes, keep, condition)
@@ -100,8 +103,8 @@ def sample_masked(
 def num_hidden(number: ArrayLike, steps: int) -> np.ndarray:
     """Return how many codes are still hidden after each step: ints, (N,) -> (N, steps) int32, the last ones 0.
 
-    Chang et al. (2022), section 3.2: those hidden at first times :func:`vqlib.masked.hidden_share`, rounded down; but
-    at least one code is found in each step, until none is left.
+    Chang et al. (2022), section 3.2: those hidden at first times :func:`vqlib.masked.hidden_share`, rounded down, as in
+    the authors' code (the paper says up); but at least one code is found in each step, until none is left.
     """
     at_first = np.asarray(number)[..., None]
     done = np.arange(1, steps + 1)

@@ -150,7 +150,8 @@ class CodeModel(CheckedModel):
             if isinstance(inputs, tuple):
                 raise ValueError(
                     f"{name}: a tuple was given, but this prior takes an array of codes alone. "
-                    "GatedPixelCNN, with condition_shape and num_conditions, takes the pair (codes, condition)."
+                    "GatedPixelCNN or a transformer, with condition_shape and num_conditions, takes the pair "
+                    "(codes, condition)."
                 )
             return [inputs]
         if not is_pair:

@@ -16,7 +16,7 @@ from vqlib.drawing import Strengths, generator_of, guided, untold
 from vqlib.incremental import Incremental, incremental
 
 SAMPLES_AT_ONCE = 1024  # at most, and fewer of large grids:
-BYTES_AT_ONCE = 2**27  # of noise, or of one layer's output of CHANNELS
+BYTES_AT_ONCE = 2**27  # of noise, or of one layer's output of CHANNELS, or of all scores of one attention
 CHANNELS = 128
 RESOLUTION = 2.0**-24  # of NumPy's float32 exponential noise: a 0 stands for anything below about this
 
@@ -55,7 +55,7 @@ def _plain_loop(
     def draw(position: Tensor, codes: Tensor) -> Tensor:
         logits = ops.reshape(strengths.logits_of(prior, codes, *condition), (-1, positions, prior.num_embeddings))
         drawn = strengths.draw(logits[:, position], noise[:, position])  # (N,)
-        here = ops.reshape(ops.arange(positions) == position, (height, width)) & ~keep
+        here = ops.reshape(ops.arange(positions, dtype="int32") == position, (height, width)) & ~keep
         return ops.where(here, drawn[:, None, None], codes)
 
     return ops.fori_loop(0, positions, draw, codes)
@@ -94,12 +94,13 @@ def sample(
         with l told the class and l0 told nothing. 0 samples the prior as it is; anything else takes twice the work and
         memory. Classifier-free guidance, Ho and Salimans (2022), equation 6. Only for a prior with `condition_dropout`.
     top_k : int, optional
-        At each position only the so many likeliest codes may be drawn, in the proportions that they have.
+        How many codes may be drawn at each position, the likeliest ones, in the proportions that they have after
+        temperature and guidance. Those as likely as the last of them may be drawn, too.
     top_p : float above 0, at most 1, optional
-        Only the fewest codes that together have this probability may be drawn (the nucleus). With `top_k`, those that
-        both let stay. Like a low temperature, either makes likelier grids and fewer kinds of them. The prior's bits say
-        nothing of such samples, which come from another distribution: one that gives a real grid no probability where a
-        code of it is left out, and so could not write that grid into a file of any length.
+        Only the fewest codes that together have this probability may be drawn (the nucleus); with 1, all. With `top_k`,
+        those that both let stay. Like a low temperature, either makes likelier grids and fewer kinds of them. The
+        prior's bits say nothing of such samples, which come from another distribution: one that gives a real grid no
+        probability where a code of it is left out, and so could not write that grid into a file of any length.
     seed : int, optional
         The same seed gives the same codes, on the same machine. Without one, each call draws other codes: its seed
         comes from Keras's global one, as those of Keras's layers do, so that after ``keras.utils.set_random_seed(0)``
@@ -146,7 +147,7 @@ def _incremental_loop(
             logits = network.step(row, drawn)  # (N, K)
             code = strengths.draw(logits, noise_of_row[:, j])  # (N,)
             drawn.append(ops.where(stays[:, j], known[:, j], code))
-        here = ops.reshape(ops.arange(height) == i, (height, 1))
+        here = ops.reshape(ops.arange(height, dtype="int32") == i, (height, 1))
         codes = ops.where(here, ops.stack(drawn, axis=1)[:, None], codes)
         return codes, network.end_row(row, drawn)
 
@@ -228,5 +229,6 @@ def _sample(
 def samples_at_once(prior: Any) -> int:
     """Return how many grids are drawn at a time, so that memory is bounded whatever their size."""
     positions = np.prod(prior.code_shape, dtype=int)
-    bytes_each = 4 * positions * max(prior.num_embeddings, CHANNELS)
+    scores = positions * getattr(prior, "num_heads", 0)  # of each position, for all of them
+    bytes_each = 4 * positions * max(prior.num_embeddings, CHANNELS, scores)
     return int(np.clip(BYTES_AT_ONCE // bytes_each, 1, SAMPLES_AT_ONCE))
