@@ -179,6 +179,11 @@ def test_200_images_need_two_bytes_to_count_them():
         ("told nothing", "76716331cfa0134b3e5981633b33b83e02987b608076ddd76f6ed6df881403"),
         ("told the class", "76716331e66593cb3e615700838fdf5b022a373b31574a05e95108664abaa0a2"),
         ("two levels", "76716331d8ab1fc7350b9c14b430357502212e8ddff28ab5f71960dd6a4cb92a747a"),
+        ("transformer", "767163311ef246faadcc5e593b33b83e027a7120431f5d66830ddd03a78e"),
+        (
+            "transformer told the class",
+            "76716331b64385e66c04f4d5838fdf5b0225c684d76a525bf997bc23a675de41840f",
+        ),
     ],
 )
 def test_exact_bytes_on_every_backend(made, kind, expected):
