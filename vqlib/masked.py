@@ -51,7 +51,7 @@ class MaskedModel(CodeModel):
     cosine schedule (Chang et al. 2022, section 3.1). Evaluation hides some, too, each time the same. So this is no
     :class:`~vqlib.prior.Prior`: it gives no grid a probability. What can be said all the same: written code by code in
     a random order that the reader knows, each code given those before it, a grid takes ``bits_per_image_bound`` on
-    average over the orders (Hoogeboom et al. 2022, "Autoregressive diffusion models", equation 4).
+    average over the orders (Hoogeboom et al. 2022, "Autoregressive diffusion models", section 3).
 
     Metrics, over the dataset: ``loss`` and ``nats_per_code``, the mean negative log-likelihood of a hidden code;
     ``accuracy``, how often the likeliest code is right there; ``bits_per_image_bound``, in which every number of hidden

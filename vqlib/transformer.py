@@ -163,7 +163,7 @@ class TransformerPrior(TransformerModel, Prior):
     """A :class:`~vqlib.prior.Prior` by attention: with one layer, each position sees every code before it.
 
     Vaswani et al. (2017, "Attention is all you need"), the decoder alone; over the codes of a picture, Esser, Rombach
-    and Ommer (2021, "Taming transformers for high-resolution image synthesis"), equations 9 to 11.
+    and Ommer (2021, "Taming transformers for high-resolution image synthesis"), section 3.2.
 
     Trained by ``compile(optimizer)`` and ``fit(codes)``. A conditioned prior takes the pair (codes, condition) wherever
     the other takes codes. It learns best with a learning rate that rises at first and falls at the end, and with
