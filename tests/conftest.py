@@ -168,21 +168,21 @@ def no_network(monkeypatch):
 @pytest.fixture
 def mixed_bfloat16():
     """Layers made in the test compute in bfloat16 and keep float32 weights."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    yield
-    keras.config.set_dtype_policy(before)
+    yield from under_policy("mixed_bfloat16")
 
 
 @pytest.fixture
 def double_precision():
     """Layers made in the test compute in float64, and have such weights."""
+    yield from under_policy("float64")
+
+
+def under_policy(name):
+    """Set Keras's policy of dtypes, yield once, and set what was there before."""
     import keras
 
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float64")
+    keras.config.set_dtype_policy(name)
     yield
     keras.config.set_dtype_policy(before)
 

@@ -38,8 +38,9 @@ def plain():
     return with_weights(vqlib.PixelCNN((4, 4), 8, filters=4))
 
 
-def transformer(**arguments):
-    return with_weights(vqlib.TransformerPrior((4, 4), 8, hidden_dim=8, num_layers=2, num_heads=2, **arguments))
+def transformer(code_shape=(4, 4), num_embeddings=8, **arguments):
+    arguments = {"hidden_dim": 8, "num_layers": 2, "num_heads": 2, **arguments}
+    return with_weights(vqlib.TransformerPrior(code_shape, num_embeddings, **arguments))
 
 
 def on_top():
@@ -53,8 +54,12 @@ PRIORS = {
     "two levels": lambda: [told_class(code_shape=(2, 2), num_embeddings=6), on_top()],
     "transformer": lambda: [transformer()],
     "transformer told the class": lambda: [transformer(condition_shape=(), num_conditions=CLASSES)],
+    "two levels by transformers": lambda: [
+        transformer((2, 2), 6, condition_shape=(), num_conditions=CLASSES),
+        transformer(condition_shape=(2, 2), num_conditions=6),
+    ],
 }
-TOLD = ("told the class", "two levels", "transformer told the class")
+TOLD = ("told the class", "two levels", "transformer told the class", "two levels by transformers")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,7 @@ def made(tiny_vqvae, tiny_vqvae2):
 
     def make(kind):
         if kind not in kept:
-            tokenizer = tiny_vqvae2() if kind == "two levels" else tiny_vqvae()
+            tokenizer = tiny_vqvae2() if kind.startswith("two levels") else tiny_vqvae()
             kept[kind] = (with_weights(tokenizer), *PRIORS[kind]())
         return kept[kind]
 
@@ -183,6 +188,10 @@ def test_200_images_need_two_bytes_to_count_them():
         (
             "transformer told the class",
             "76716331b64385e66c04f4d5838fdf5b0225c684d76a525bf997bc23a675de41840f",
+        ),
+        (
+            "two levels by transformers",
+            "767163316998afe45082df1cb43035750220c4ca6da2afc53c9fdb85b2ba466c81e5",
         ),
     ],
 )
