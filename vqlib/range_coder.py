@@ -67,7 +67,7 @@ class RangeEncoder:
             self.length <<= 8
 
     def finish(self) -> bytes:
-        """Return all bytes, of the shortest number in the interval. Called once, after the last symbol."""
+        """Return all bytes, of a number in the interval. Called once, after the last symbol."""
         self.low = (self.low + SHORTEST - 1) // SHORTEST * SHORTEST  # inside: the interval is longer
         if self.low > MASK:
             self._carry()
