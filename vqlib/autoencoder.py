@@ -86,7 +86,7 @@ class Autoencoder(CheckedModel):
       leaves the answers of all levels in ``_kept.quantized``, for ``compute_loss``;
     - ``_outputs_for``, images and the place of a level -> what the level quantizes, (B, h, w, D);
     - ``_encode_batch``, images -> the codes of each level, and whether all that was quantized is finite;
-    - ``_decode_batch``, the codes of each level -> a tuple of images;
+    - ``_decode_batch``, the codes of each level -> a tuple of images, what lies beyond [-0.5, 0.5] cut off;
 
     and calls ``_set_parts`` with its networks and ``_set_levels`` at the end of its constructor.
 
@@ -349,7 +349,7 @@ class Autoencoder(CheckedModel):
         images = np.empty((len(codes[0]), *self.image_shape), "float32")
         done = 0
         for (part,) in in_batches(self._decode_batch, *codes, dtype="int32", batch_size=size, what="autoencoder"):
-            np.clip(part, *OURS, out=images[done : done + len(part)])
+            images[done : done + len(part)] = part
             done += len(part)
         return images
 
@@ -550,7 +550,7 @@ class VQVAE(Autoencoder):
         return ops.cast(self.quantizer.encode(z), "int32"), is_finite(z)
 
     def _decode_batch(self, codes: Tensor) -> tuple[Tensor]:
-        return (self.decoder(self.quantizer.decode(codes)),)
+        return (ops.clip(self.decoder(self.quantizer.decode(codes)), *OURS),)
 
 
 def _listed(shape: Sequence[int | None]) -> str:

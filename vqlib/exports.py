@@ -35,7 +35,7 @@ class Encoder(Half):
 
 
 class Decoder(Half):
-    """int32 codes, B times ``code_shape``, or those of both levels, to images (B, H, W, C), float32."""
+    """int32 codes, B times ``code_shape``, or those of both levels, to images (B, H, W, C), float32 in [-0.5, 0.5]."""
 
     def call(self, codes: Any) -> Tensor:
         """Return the images."""

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from vqlib._batches import is_finite
 from vqlib._checks import check_image_type, check_positive_integer
 from vqlib._defaults import Unset, or_default, unset
+from vqlib._forms import OURS
 from vqlib._types import Tensor
 from vqlib.autoencoder import Autoencoder, build_decoder, build_encoder
 from vqlib.levels import Level, check_quantizer
@@ -256,7 +257,7 @@ class VQVAE2(Autoencoder):
 
     def _decode_batch(self, *codes: Tensor) -> tuple[Tensor]:
         z_q = [quantizer.decode(each) for quantizer, each in zip(self.quantizers, codes, strict=True)]
-        return (self.decoder(z_q),)
+        return (ops.clip(self.decoder(z_q), *OURS),)
 
 
 def _pair(name: str, values: Any) -> tuple[int, int]:
