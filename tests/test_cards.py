@@ -82,7 +82,8 @@ def test_rows_may_lack_numbers(cards):
 def test_all_numbers_that_chapter_8_writes_of_a_set_are_shown(cards):
     one, given = {"prior": 0.5}, {"N": 10, "can_be_asked": ["prior"], "as_asked": {"prior": 0.9}}
     given |= {"verdict": {"prior": np.array([1.0, 2.0])}, "second_verdict": {"prior": np.array([3.0, 4.0])}}
-    given |= {"kernel": {"prior": np.array([0.4, 0.6])}, "second_as_asked": one, "pairs": {"prior": PrecisionAndRecall(0.25, 0.75)}}
+    given |= {"kernel": {"prior": np.array([0.4, 0.6])}, "second_as_asked": one}
+    given |= {"pairs": {"prior": PrecisionAndRecall(0.25, 0.75)}}
     row = chapters.functions(8, "row_of", given=given)["row_of"]("prior")
     heading, line = rows_of(cards.comparison([row]))
     assert len(heading) == len(set(row) - {"images"})  # N stands in the text
