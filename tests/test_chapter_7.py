@@ -178,6 +178,7 @@ def test_most_of_the_bits_are_those_of_mending_the_rival(mean):
     assert relus + dropout > 0.6 * (relus + dropout + gates + blind_spot)
     assert gates == pytest.approx(1, abs=0.2)
     assert blind_spot == min(relus, dropout, gates, blind_spot) > 0
+    assert 4 < mean(GATED, "test_bits_per_image") - mean(TOLD, "test_bits_per_image") < 5  # as the quiz says
 
 
 def test_samples_mind_the_blind_spot_more_than_gates_and_dropout(mean):

@@ -164,3 +164,25 @@ def test_wrong_answers_do_not_pass(exercise, answer):
 def test_blanks_are_told(exercise, capsys):
     assert not passes(exercise, lambda *arguments: None)
     assert "nothing returned yet" in capsys.readouterr().out
+
+
+def test_verdicts_of_the_text_are_those_of_the_card():
+    """What chapters 7 and 8 say of the sets in words, where no cell of theirs asserts it."""
+    judged = {row["method"]: row for row in vqlib.load_card("mnist-ema-prior")["judged"]}
+    guided, ours, thief = (judged[name] for name in ("our prior, guided", "our prior", "thief"))
+    example, part_one, shares = (judged[name] for name in ("example of 2021", "pair of Part I", "Part I, true shares"))
+    for judge in ("frechet_excess", "second_excess"):
+        assert guided[judge] < 0.6 * ours[judge]
+        assert example[judge] < shares[judge] < part_one[judge]
+        assert shares[judge] == pytest.approx(0.9 * part_one[judge], rel=0.05)
+    assert example["kernel_distance"] > part_one["kernel_distance"]
+    real = ("other test images", "validation images", "through the codes")
+    others = [row for name, row in judged.items() if name not in (*real, "thief")]
+    for judge in ("frechet_excess", "kernel_distance"):
+        assert thief[judge] < min(row[judge] for row in others)
+    assert [row["method"] for row in others if row["second_excess"] < thief["second_excess"] + 0.3] == [
+        guided["method"]
+    ]
+    assert guided["second_excess"] == pytest.approx(thief["second_excess"], abs=0.3)  # the spread over draws
+    assert example["precision"] < ours["precision"] < guided["precision"]
+    assert guided["recall"] < ours["recall"] < part_one["recall"]
